@@ -293,7 +293,8 @@ class _Protocol(asyncio.SubprocessProtocol):
         """Where the frame at `start` stops, and where the next one begins."""
         at = self.partial.find(b"\n", max(start, self._scanned))
         while at >= 0:
-            if not self._blank_line or not self.partial[start:at].strip(b"\r\n"):
+            empty = at - start <= 1 and self.partial[start:at] in (b"", b"\r")
+            if empty or not self._blank_line:
                 return at, at + 1  # a line; or an empty line before a frame
             for ending in (b"\n", b"\r\n"):
                 if self.partial.startswith(ending, at + 1):

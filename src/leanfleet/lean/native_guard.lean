@@ -1,0 +1,43 @@
+/-
+The native driver's look at syntax: `#leanfleet_kinds CATEGORY "TEXT"` parses TEXT with the tokens and
+notations of the current environment, executes nothing, and logs one line of JSON:
+
+    {"kinds": [["Lean.Parser.Tactic.exact", "exact h"], …]}     every node, outermost first, with its
+                                                               source text cut at 200 characters
+    {"error": "<input>:1:6: unexpected end of input"}           TEXT is not of that category
+
+CATEGORY is a name such as `tactic`, `term` or `command`; the whole of TEXT must be consumed.
+The driver compares the kinds with the allow-list (`leanfleet.lean.allowlist`) before it runs a
+tactic. Needs an environment with `import Lean`.
+
+NOT RUN by this project's tests: they have no native Lean, and the registry Lean cannot compile new
+commands. Its bodies were type-checked only (as noncomputable definitions, Lean 4.28).
+-/
+namespace LeanFleetGuard
+open Lean Elab Command
+
+/-- The source text of a node, as far as it was written by a user. -/
+def sourceText (stx : Syntax) : String :=
+  match stx.getSubstring? (withLeading := false) (withTrailing := false) with
+  | some text => toString (text.toString.take 200)
+  | none => ""
+
+/-- All nodes, outermost first. Choice nodes (ambiguous notation) are listed with every branch. -/
+partial def collect (stx : Syntax) (found : Array (String × String)) : Array (String × String) :=
+  match stx with
+  | .node _ kind children =>
+    let found := if kind == nullKind then found else found.push (toString kind, sourceText stx)
+    children.foldl (fun found child => collect child found) found
+  | _ => found
+
+def report (env : Environment) (category : Name) (text : String) : Json :=
+  match Parser.runParserCategory env category text with
+  | .error message => Json.mkObj [("error", Json.str message)]
+  | .ok stx =>
+    let kinds := (collect stx #[]).map fun (kind, source) => Json.arr #[Json.str kind, Json.str source]
+    Json.mkObj [("kinds", Json.arr kinds)]
+
+elab "#leanfleet_kinds " category:ident text:str : command => do
+  logInfo (report (← getEnv) category.getId text.getString).compress
+
+end LeanFleetGuard
