@@ -1,0 +1,291 @@
+"""One Lean process in the pool: turns in order, the clock's last word, counts, retirement.
+
+A driver answers one call at a time, so whoever wants the process waits for a turn. Three things
+stop a call, in this order: heartbeats inside Lean, the driver's own cancel after `Limits.seconds`,
+and, `grace_seconds` later, this file, which gives the process up. A process is *retired* at once
+after a fatal reply, a death or a missed deadline, and *draining* (no new work, queued work still
+runs) when it has grown too large or too old.
+
+This file refuses to know sessions, paths and placement, and never starts another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from leanfleet.lean.environment import Environment
+from leanfleet.messages import (
+    ErrorKind,
+    LeanError,
+    Limits,
+    ProcessStatus,
+    ProofState,
+    Step,
+    Theorem,
+    Verdict,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FORGET_AT_ONCE = 64  # states to free that make the next turn free them first
+FORGET_AFTER_SECONDS = 0.05  # of idleness, fewer are freed too
+FORGET_SECONDS = 10.0  # longest time a driver may take to free states
+HEADERS_REMEMBERED = 16
+
+
+class ProcessGone(Exception):
+    """The process was retired before this work had its turn: nothing of it was done."""
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """When a process is given up. Bytes are resident memory, sampled after every call."""
+
+    grace_seconds: float = 5.0
+    memory_bytes: int = 1_600_000_000
+    recycle_steps: int = 50_000
+    recycle_states: int = 20_000
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 where the system has no /proc or the process has ended."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+class LeanProcess:
+    """A started driver. `serial` names it for good: a replacement has another one."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        role: str,
+        serial: int,
+        options: ProcessOptions,
+        resident: Callable[[int], int] = resident_bytes,
+    ) -> None:
+        self.environment = environment
+        self.role = role
+        self.serial = serial
+        self.options = options
+        self.waiting = 0  # calls that wait for a turn
+        self.steps = 0
+        self.rss_bytes = 0
+        self.mean_seconds = 0.01  # of a turn, moving
+        self.draining = ""  # the reason, once it takes no new work
+        self.retired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._resident = resident
+        self._turn = asyncio.Lock()  # first come, first served
+        self._held: set[int] = set()  # ids of the states that the driver keeps
+        self._garbage: set[int] = set()  # those of them that it may free
+        self._headers: dict[str, None] = {}
+        self._born = time.monotonic()
+        self._flush_timer: asyncio.TimerHandle | None = None
+
+    # --- what it is now -------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Takes new work. A driver that died unnoticed while idle is retired here."""
+        if not self.retired.done() and not self.environment.alive:
+            self._retire("crash")
+        return not self.draining and not self.retired.done()
+
+    @property
+    def queue(self) -> int:
+        """Calls that wait or run."""
+        return self.waiting + self._turn.locked()
+
+    @property
+    def states(self) -> int:
+        """States that the driver keeps."""
+        return len(self._held)
+
+    def has_header(self, header: str) -> bool:
+        return header in self._headers
+
+    def status(self) -> ProcessStatus:
+        pid = self.environment.pid
+        state = "dead" if self.retired.done() else "busy" if self._turn.locked() else "idle"
+        return ProcessStatus(
+            role=self.role,
+            pid=pid or 0,
+            state=state,
+            steps=self.steps,
+            states=self.states,
+            rss_bytes=self.rss_bytes,
+            age_seconds=time.monotonic() - self._born,
+        )
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    async def turn(self, work: Callable[[LeanProcess], Awaitable[T]]) -> T:
+        """Runs `work(self)` alone on this process, after those who asked before.
+
+        Cancelled while it waits: nothing happens. Cancelled while it runs: the work is finished,
+        as a driver can't be left in the middle of a call, and its states are dropped.
+        Raises ProcessGone when the process is retired before the turn comes.
+        """
+        self.waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self.waiting -= 1
+        if self.retired.done() or not self.environment.alive:
+            self._retire("crash")
+            self._turn.release()
+            raise ProcessGone(self.retired.result())
+        task = asyncio.create_task(self._run(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._drop_result)
+            raise
+
+    async def _run(self, work: Callable[[LeanProcess], Awaitable[T]]) -> T:
+        began = time.monotonic()
+        try:
+            if len(self._garbage) >= FORGET_AT_ONCE:
+                await self._free_garbage()
+            return await work(self)
+        finally:
+            self.mean_seconds += 0.05 * (time.monotonic() - began - self.mean_seconds)
+            self._turn.release()
+            self._after_turn()
+
+    def _after_turn(self) -> None:
+        if self.draining and not self.waiting:
+            self._retire(self.draining)
+        elif self._garbage:
+            self._free_when_idle()
+
+    def _drop_result(self, task: asyncio.Task) -> None:
+        """Frees the states of a step whose asker is gone."""
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("abandoned work on a Lean process failed", exc_info=error)
+        elif isinstance(result := task.result(), Step):
+            self.discard(group.id for group in result.groups)
+
+    # --- calls, inside a turn -------------------------------------------------------------------
+
+    async def open(self, theorem: Theorem, limits: Limits) -> ProofState | LeanError:
+        reply = await self._call(self.environment.open(theorem, limits), limits.seconds)
+        if isinstance(reply, ProofState):
+            self._held.add(reply.id)
+            self._headers.pop(theorem.header, None)
+            self._headers[theorem.header] = None
+            if len(self._headers) > HEADERS_REMEMBERED:
+                del self._headers[next(iter(self._headers))]
+        self._measure()
+        return reply
+
+    async def run_tactic(self, state: int, tactic: str, limits: Limits) -> Step | LeanError:
+        reply = await self._call(self.environment.run_tactic(state, tactic, limits), limits.seconds)
+        self.steps += 1
+        if isinstance(reply, Step):
+            self._held.update(group.id for group in reply.groups)
+        self._measure()
+        return reply
+
+    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+        assert self.role == "verify", "verdicts come from processes that never search"
+        reply = await self._call(self.environment.verify(theorem, proof, limits), limits.seconds)
+        self.steps += 1
+        self._measure()
+        return reply
+
+    async def _call(self, call: Awaitable[T], seconds: float) -> T | LeanError:
+        patience = asyncio.timeout(seconds + self.options.grace_seconds)
+        try:
+            async with patience:
+                reply = await call
+        except Exception as error:  # contained: only this process and this call are lost
+            if patience.expired():
+                self._retire("timeout")
+                return LeanError(
+                    ErrorKind.TIMEOUT,
+                    f"Lean did not stop within {self.options.grace_seconds:g} s of the limit of "
+                    f"{seconds:g} s; its process was ended",
+                    fatal=True,
+                )
+            log.exception("the Lean driver %s failed", self.environment.name)
+            self._retire("crash")
+            return LeanError(ErrorKind.CRASH, f"the Lean driver failed: {error!r}", fatal=True)
+        if isinstance(reply, LeanError) and reply.fatal:
+            self._retire(reply.kind.value)
+        elif not self.environment.alive:
+            self._retire("crash")
+        return reply
+
+    def _measure(self) -> None:
+        """Takes note of the process's size after a call, and drains it when it is past use."""
+        pid = self.environment.pid
+        if pid is not None:
+            self.rss_bytes = self._resident(pid) or self.rss_bytes
+        if self.rss_bytes > self.options.memory_bytes:
+            self.draining = self.draining or "memory"
+        elif self.steps >= self.options.recycle_steps or self.states >= self.options.recycle_states:
+            self.draining = self.draining or "recycled"
+
+    # --- freeing --------------------------------------------------------------------------------
+
+    def discard(self, states: Iterable[int]) -> None:
+        """States that nobody needs any more. They are freed soon, many at a time."""
+        self._garbage.update(self._held.intersection(states))
+        if self._garbage and not self._turn.locked():
+            self._free_when_idle()
+
+    def _free_when_idle(self) -> None:
+        if self._flush_timer is None and not self.retired.done():
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FORGET_AFTER_SECONDS, self._idle_flush)
+
+    def _idle_flush(self) -> None:
+        self._flush_timer = None
+        if not self.queue and not self.retired.done():  # else: the next turn's end comes back here
+            task = asyncio.create_task(self.turn(LeanProcess._free_garbage))
+            task.add_done_callback(self._flush_done)
+
+    def _flush_done(self, task: asyncio.Task) -> None:
+        if not task.cancelled() and not isinstance(task.exception(), ProcessGone | None):
+            log.error("freeing states failed", exc_info=task.exception())
+
+    async def _free_garbage(self) -> None:
+        states = sorted(self._garbage)
+        self._garbage.clear()
+        self._held.difference_update(states)
+        if states and not self.retired.done():
+            await self._call(self.environment.forget(states), FORGET_SECONDS)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _retire(self, reason: str) -> None:
+        if not self.retired.done():
+            self.retired.set_result(reason)
+        self._held.clear()
+        self._garbage.clear()
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+
+    async def close(self) -> None:
+        """Retires it and ends the driver. A driver that won't end within the grace is reported."""
+        self._retire("closed")
+        try:
+            async with asyncio.timeout(self.options.grace_seconds + 5.0):
+                await self.environment.close()
+        except TimeoutError:
+            log.error("Lean process %s did not end in time", self.environment.pid)
