@@ -136,6 +136,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     return _load(Experiment, path, overrides)
 
 
+def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> Experiment:
+    """The same from text; `name` stands for the file in messages. Raises ConfigError."""
+    return _parse(Experiment, text, name, overrides)
+
+
 def load_site(path: str | Path) -> Site:
     """Raises ConfigError."""
     return _load(Site, path, ())
@@ -155,6 +160,10 @@ def _load(model: type[Loaded], path: str | Path, overrides: Sequence[str]) -> Lo
         text = theorem.read_text(path, max_bytes=strict_yaml.MAX_BYTES)
     except ValueError as error:
         raise ConfigError(name, [Mistake(name, "", str(error).removeprefix(f"{name}: "))]) from None
+    return _parse(model, text, name, overrides)
+
+
+def _parse(model: type[Loaded], text: str, name: str, overrides: Sequence[str]) -> Loaded:
     document = strict_yaml.read(text, name)
     mistakes = list(document.mistakes)
     if document.root is None:

