@@ -90,7 +90,8 @@ def parsed_kinds(reply: dict) -> list[tuple[str, str]] | LeanError:
 def lean_string(text: str) -> str:
     """`text` as a string literal of Lean."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"%s"' % "".join(
+    quoted = "".join(
         escapes.get(char) or (f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else char)
         for char in text
     )
+    return f'"{quoted}"'
