@@ -1,0 +1,75 @@
+"""What all tests share: the markers for things a machine may lack, and the test data.
+
+`@pytest.mark.needs("registry_lean")` skips a test, with the reason in one line, on a machine
+without it; with CI=true the same test fails, so that nothing real goes untested unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(name): skipped where the machine lacks it")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            reason = _lacking(name)
+            if reason is not None:
+                _skip_or_fail(reason)
+
+
+@cache
+def _lacking(name: str) -> str | None:
+    """Why the machine can't; None where it can."""
+    return NEEDS[name]()
+
+
+def _registry_lean() -> str | None:
+    from leanfleet.lean.toolchain import installed
+
+    return None if installed() else "no registry Lean: `leanfleet lean install`"
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {"registry_lean": _registry_lean}
+
+
+def _skip_or_fail(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI runs everything, but: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def registry_lean():
+    """The RegistryPaths of this machine's registry Lean."""
+    from leanfleet.lean.toolchain import installed
+
+    paths = installed()
+    if paths is None:
+        _skip_or_fail("no registry Lean: `leanfleet lean install`")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def testdata() -> Path:
+    """Statements and recordings that are not part of the repository."""
+    folder = Path(os.environ.get("LEANFLEET_TESTDATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no test data in {folder} (LEANFLEET_TESTDATA)")
+    return folder
