@@ -137,14 +137,16 @@ class Pool:
         work: Callable[[LeanProcess], Awaitable[T]],
         *,
         role: str = "search",
-        places: Mapping[int, int] = NOTHING,
+        places: Container[int] = NOTHING,
+        home: int | None = None,
         header: str = "",
         homes: Mapping[int, int] = NOTHING,
     ) -> T:
         """Gives `work` a turn on a process and returns what it returns.
 
-        `places`: serials of processes that have the state already. `homes`: theorems by the
-        process they live on. Raises ServerBusy when too much waits or nothing is ready.
+        `places`: serials of processes that have the state already; `home`: of the one that has
+        its relatives. `homes`: number of theorems by the process they live on. Raises ServerBusy
+        when too much waits or nothing is ready.
         """
         if self.queued >= self.options.queue_limit:
             raise ServerBusy(
@@ -152,7 +154,7 @@ class Pool:
                 self._retry_after(role),
             )
         for _ in range(MOVES):
-            process = await self._pick(role, places, header, homes)
+            process = await self._pick(role, places, home, header, homes)
             try:
                 return await process.turn(work)
             except ProcessGone:
@@ -169,18 +171,22 @@ class Pool:
                 process.discard(states)
 
     async def _pick(
-        self, role: str, places: Container[int], header: str, homes: Mapping[int, int]
+        self,
+        role: str,
+        places: Container[int],
+        home: int | None,
+        header: str,
+        homes: Mapping[int, int],
     ) -> LeanProcess:
         ready = self._ready(role)
         if not ready:
             ready = await self._wait_ready(role)
-        if places:
-            shortest = min(ready, key=lambda process: process.queue)
-            having = [process for process in ready if process.serial in places]
-            if having:
-                home = min(having, key=lambda process: process.queue)
-                if home.queue < shortest.queue + self.options.steal_margin:
-                    return home
+        having = [process for process in ready if process.serial in places]
+        having = having or [process for process in ready if process.serial == home]
+        if having:
+            nearest = min(having, key=_queue)
+            if nearest.queue < min(map(_queue, ready)) + self.options.steal_margin:
+                return nearest
         return min(
             ready,
             key=lambda process: (
@@ -235,7 +241,8 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        return all(self._ready(role) for role in {slot.role for slot in self._slots})
+        roles = {slot.role for slot in self._slots}
+        return bool(roles) and all(self._ready(role) for role in roles)
 
     @property
     def trouble(self) -> str:
@@ -244,3 +251,7 @@ class Pool:
 
     def status(self) -> tuple[ProcessStatus, ...]:
         return tuple(slot.status() for slot in self._slots)
+
+
+def _queue(process: LeanProcess) -> int:
+    return process.queue

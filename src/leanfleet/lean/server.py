@@ -88,11 +88,11 @@ class LeanServer:
     ) -> None:
         self.pool = pool
         self.options = options or ServerOptions()
-        self.sessions = sessions or Sessions(
-            self.options.lease_seconds,
-            clock=time.monotonic,
-            first_id=(1 + secrets.randbelow(2**14)) * IDS_ABOVE,
-        )
+        if sessions is None:
+            first_id = (1 + secrets.randbelow(2**14)) * IDS_ABOVE
+            seconds = self.options.lease_seconds
+            sessions = Sessions(seconds, clock=time.monotonic, first_id=first_id)
+        self.sessions = sessions
         self._steps = 0
         self._errors: Counter[str] = Counter()
         self._replays = 0
@@ -316,6 +316,7 @@ class LeanServer:
             reply = await self.pool.run(
                 work,
                 places=node.places,
+                home=node.tree.home,
                 header=node.tree.theorem.header,
                 homes=self.sessions.homes,
             )

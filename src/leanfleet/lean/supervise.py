@@ -54,6 +54,7 @@ class Slot:
         self._changed = changed
         self._retired = retired
         self._task: asyncio.Task | None = None
+        self._latest: LeanProcess | None = None  # ready or not
 
     def open(self) -> None:
         """Begins to keep the place filled. Returns at once."""
@@ -64,6 +65,8 @@ class Slot:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._latest is not None:
+            await self._latest.close()  # again, in case the cancel interrupted it
 
     def status(self) -> ProcessStatus:
         if self.process is not None:
@@ -75,7 +78,7 @@ class Slot:
 
     async def _keep_filled(self) -> None:
         while True:
-            process = self._make()
+            process = self._latest = self._make()
             try:
                 if await self._start(process):
                     self.process = process
