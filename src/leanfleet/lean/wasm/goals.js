@@ -1,0 +1,254 @@
+'use strict';
+// Proof states: opening a theorem, running a tactic, splitting what is left into independent
+// groups. A proof state is a snapshot of Lean's Core, Meta and Term state with a list of goals;
+// Lean's data is persistent, so a snapshot costs a few pointers and is never changed by its use.
+
+const { FIELD, CTOR, EXPR_FLAG } = require('./layout.js');
+const { GoalHasher } = require('./hash.js');
+const { LeanException } = require('./monad.js');
+
+/** A tactic that failed for a reason of its own; `kind` as in ErrorKind of messages.py. */
+class TacticError extends Error {
+  constructor(kind, message) { super(message); this.kind = kind; }
+}
+
+class Goals {
+  constructor(lean, monad, syntax) {
+    this.lean = lean;
+    this.monad = monad;
+    this.syntax = syntax;
+    this.objects = lean.objects;
+  }
+
+  // --- snapshots -------------------------------------------------------------------------------------
+
+  snapshot(contexts, commandState, own, goals) {
+    const { objects } = this;
+    const [term, meta, core] = [1, 3, 5].map(i => objects.inc(objects.refValue(contexts[i])));
+    return { term, meta, core, goals, commandState: objects.inc(commandState), own };
+  }
+
+  free(state) {
+    for (const part of ['term', 'meta', 'core', 'goals', 'commandState']) this.objects.dec(state[part]);
+  }
+
+  restore(contexts, state) {
+    const { objects, lean } = this;
+    objects.setRef(contexts[1], objects.inc(state.term));
+    objects.setRef(contexts[3], objects.inc(state.meta));
+    objects.setRef(contexts[5], objects.withField(objects.inc(state.core), FIELD.CoreState.messages, lean.emptyLog()));
+  }
+
+  // --- opening -----------------------------------------------------------------------------------------
+
+  /**
+   * The proof states of the `sorry`s in a command that was just elaborated.
+   * @param commandState with the command's info trees @param env from before the command: with the
+   *   later one, `exact?` would prove the theorem by itself
+   * @returns {Array<{state, goals: [{text, hash}], position}>}
+   */
+  sorries(commandState, env, own) {
+    return this.findSorries(commandState).map(found => this.monad.run(commandState, contexts => {
+      const { objects, monad } = this;
+      const core = objects.withField(objects.inc(objects.refValue(contexts[5])), FIELD.CoreState.env, objects.inc(env));
+      objects.setRef(contexts[5], objects.withField(core, FIELD.CoreState.ngen, objects.inc(objects.field(found.context, FIELD.ContextInfo.ngen))));
+      monad.setField(contexts[3], FIELD.MetaState.mctx, objects.inc(found.mctx));
+      const goals = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
+      const described = this.describe(contexts, objects.list(goals));
+      return { state: this.snapshot(contexts, commandState, own, goals), goals: described, position: found.position };
+    }));
+  }
+
+  /** A goal list (owned) with one fresh metavariable, for `sorry` in the place of a term. */
+  newGoal(contexts, lctx, type) {
+    const { objects } = this;
+    const mvar = this.monad.meta('l_Lean_Meta_mkFreshExprMVarAt', contexts, objects.inc(lctx), objects.makeArray([]),
+      objects.inc(type), objects.box(2), objects.box(0), objects.box(0)); // kind: syntheticOpaque
+    const goals = objects.makeList([objects.inc(objects.field(mvar, 0))]);
+    objects.dec(mvar);
+    return goals;
+  }
+
+  /** `sorry` sites in the info trees (all borrowed), in the order of the source. */
+  findSorries(commandState) {
+    const { objects, syntax } = this, sites = [];
+    const visit = (tree, context) => {
+      if (objects.isScalar(tree)) return;
+      if (objects.tag(tree) === CTOR.InfoTree.context) {
+        const partial = objects.field(tree, 0);
+        visit(objects.field(tree, 1), objects.tag(partial) === 0 ? objects.field(partial, 0) : context);
+      } else if (objects.tag(tree) === CTOR.InfoTree.node) {
+        const site = this.sorrySite(objects.field(tree, 0), context);
+        if (site) sites.push(site);
+        objects.persistentArray(objects.field(tree, 1)).forEach(child => visit(child, context));
+      }
+    };
+    const trees = objects.field(objects.field(commandState, FIELD.CommandState.infoState), FIELD.InfoState.trees);
+    objects.persistentArray(trees).forEach(tree => visit(tree, null));
+    return sites;
+  }
+
+  sorrySite(info, context) {
+    const { objects, syntax } = this, kind = objects.tag(info);
+    if (kind > 1) return null; // neither TacticInfo nor TermInfo
+    const inside = objects.field(info, 0), stx = objects.field(objects.field(inside, 0), 1);
+    const name = syntax.isNode(stx) ? syntax.kind(stx) : '';
+    if (kind === CTOR.Info.tactic && name === 'Lean.Parser.Tactic.tacticSorry') {
+      return { context, mctx: objects.field(inside, FIELD.TacticInfo.mctxBefore), goals: objects.field(inside, FIELD.TacticInfo.goalsBefore), position: this.sourcePosition(stx) };
+    }
+    const position = kind === 1 && name === 'Lean.Parser.Term.sorry' ? this.sourcePosition(stx) : null;
+    const expected = position && objects.field(inside, 2); // TermInfo: elabInfo, lctx, expectedType?
+    if (!position || objects.isScalar(expected)) return null;
+    return { context, mctx: objects.field(context, FIELD.ContextInfo.mctx), lctx: objects.field(inside, 1), type: objects.field(expected, 0), position };
+  }
+
+  /** Byte span [start, end] of a token's original source, or null for synthesised syntax. */
+  sourcePosition(stx) {
+    const { objects } = this, atom = this.syntax.args(stx)[0], info = objects.field(atom, 0);
+    if (objects.isScalar(info) || objects.tag(info) !== 0) return null;
+    return [objects.nat(objects.field(info, 1)), objects.nat(objects.field(info, 3))];
+  }
+
+  // --- tactics -----------------------------------------------------------------------------------------
+
+  /**
+   * Runs one tactic on a state. Throws TacticError (parse, forbidden, tactic, heartbeats) or
+   * LeanException.
+   * @param {object} state snapshot @param {string} text @param commandState with the limits as options
+   * @returns {{groups: Array<{state, goals}>, messages: string[]}}
+   */
+  run(state, text, commandState, { checked = true } = {}) {
+    const { objects, monad, syntax } = this;
+    const parsed = syntax.parse(objects.field(state.core, FIELD.CoreState.env), 'tactic', text);
+    if (parsed.error) throw new TacticError('parse', parsed.error);
+    const reason = checked ? syntax.forbiddenInProof(parsed.syntax, state.own) : undefined;
+    if (reason) { objects.dec(parsed.syntax); throw new TacticError('forbidden', reason); }
+    return monad.run(commandState, contexts => {
+      this.restore(contexts, state);
+      const before = objects.list(state.goals);
+      const goalsRef = objects.makeRef(objects.inc(state.goals));
+      try {
+        this.evaluate(contexts, goalsRef, parsed.syntax);
+        const after = objects.list(objects.refValue(goalsRef));
+        if (after.length === 0) monad.term('l_Lean_Elab_Term_synthesizeSyntheticMVarsNoPostponing', contexts, objects.box(0));
+        const messages = monad.messages(contexts);
+        const errors = messages.filter(m => m.severity === 'error');
+        if (errors.length) throw new TacticError('tactic', errors.map(m => m.data).join('\n'));
+        const dependencies = after.map(goal => this.dependencies(contexts, goal));
+        this.checkAssignments(contexts, before, after, dependencies);
+        return {
+          groups: this.split(contexts, commandState, state.own, after, dependencies),
+          messages: messages.map(m => m.data),
+        };
+      } finally { objects.dec(goalsRef); }
+    });
+  }
+
+  /** evalTactic (syntax owned) without error recovery, then drops the goals that got solved. */
+  evaluate(contexts, goalsRef, stx) {
+    const { objects, monad } = this;
+    const tacticContext = () => objects.constructor_(0, [objects.box(0)], [0]); // elaborator, recover := false
+    try {
+      objects.dec(monad.term('l_Lean_Elab_Tactic_evalTactic', contexts, stx, tacticContext(), objects.inc(goalsRef)));
+    } catch (error) {
+      if (!(error instanceof LeanException) || error.interrupted) {
+        const logged = error instanceof LeanException ? this.loggedErrors(contexts) : '';
+        if (!logged) throw error;
+        throw new TacticError('tactic', logged); // an abort after a logged error looks like an interrupt
+      }
+      const words = [this.loggedErrors(contexts), error.message].filter(Boolean).join('\n');
+      throw new TacticError(/maximum number of heartbeats/.test(error.message) ? 'heartbeats' : 'tactic', words);
+    }
+    objects.dec(monad.term('l_Lean_Elab_Tactic_pruneSolvedGoals', contexts, tacticContext(), objects.inc(goalsRef)));
+  }
+
+  loggedErrors(contexts) {
+    return this.monad.messages(contexts).filter(m => m.severity === 'error').map(m => m.data).join('\n');
+  }
+
+  /** Metavariables that a goal's type and context mention, transitively: Set of names. */
+  dependencies(contexts, goal) {
+    const { objects, monad } = this;
+    const set = monad.meta('l_Lean_MVarId_getMVarDependencies', contexts, objects.inc(goal), objects.box(1)); // with delayed
+    const names = new Set(this.hashSetNames(set));
+    objects.dec(set);
+    return names;
+  }
+
+  /** Names in a Std.HashSet Name: buckets of AssocList (nil scalar, cons key value tail). */
+  hashSetNames(set) {
+    const { objects } = this, found = [];
+    for (let bucket of objects.array(objects.field(set, 1))) {
+      for (; !objects.isScalar(bucket); bucket = objects.field(bucket, 2)) found.push(objects.name(objects.field(bucket, 0)));
+    }
+    return found;
+  }
+
+  /**
+   * What was assigned must not hide a `sorry` (`apply?` closes goals so), nor leave holes that no
+   * remaining goal would ever fill.
+   */
+  checkAssignments(contexts, before, after, dependencies) {
+    const { objects, monad } = this;
+    const open = new Set(after.map(goal => objects.name(goal)));
+    for (const set of dependencies) for (const name of set) open.add(name);
+    for (const goal of before) {
+      if (open.has(objects.name(goal))) continue;
+      const mvar = monad.mvarExpr(goal), value = monad.instantiate(contexts, mvar);
+      objects.dec(mvar);
+      const hasMVar = (objects.scalar32(value, 4) & EXPR_FLAG.hasExprMVar) !== 0;
+      const hidden = objects.unbox(objects.call('l_Lean_Expr_hasSorry', objects.inc(value)));
+      let left = [];
+      if (hasMVar) {
+        const ids = monad.meta('l_Lean_Meta_getMVarsNoDelayed', contexts, objects.inc(value));
+        left = objects.array(ids).map(id => objects.name(id)).filter(name => !open.has(name));
+        objects.dec(ids);
+      }
+      objects.dec(value);
+      if (hidden) throw new TacticError('tactic', 'the goal was closed with a hidden `sorry`');
+      if (left.length) throw new TacticError('tactic', 'the tactic leaves metavariables behind that are no goals');
+    }
+  }
+
+  // --- groups ------------------------------------------------------------------------------------------
+
+  /** Connected components of the goals under "mention a common metavariable", in goal order. */
+  split(contexts, commandState, own, goals, dependencies) {
+    const { objects } = this;
+    const owner = goals.map((_, i) => i);
+    const root = i => { while (owner[i] !== i) i = owner[i]; return i; };
+    const firstUser = new Map();
+    goals.forEach((goal, i) => {
+      const mentioned = [objects.name(goal), ...dependencies[i]];
+      if (goals.length > 1 && this.hasLevelMVar(contexts, goal)) mentioned.push('universe level');
+      for (const name of mentioned) {
+        if (!firstUser.has(name)) firstUser.set(name, i);
+        const [a, b] = [root(firstUser.get(name)), root(i)];
+        owner[Math.max(a, b)] = Math.min(a, b);
+      }
+    });
+    const members = new Map();
+    goals.forEach((goal, i) => { const r = root(i); members.set(r, [...(members.get(r) ?? []), goal]); });
+    return [...members.values()].map(group => {
+      const described = this.describe(contexts, group);
+      const list = objects.makeList(group.map(goal => objects.inc(goal)));
+      return { state: this.snapshot(contexts, commandState, own, list), goals: described };
+    });
+  }
+
+  hasLevelMVar(contexts, goal) {
+    const { objects, monad } = this;
+    const type = monad.meta('l_Lean_MVarId_getType', contexts, objects.inc(goal));
+    const found = (objects.scalar32(type, 4) & EXPR_FLAG.hasLevelMVar) !== 0;
+    objects.dec(type);
+    return found;
+  }
+
+  /** What is sent of goals: Lean's print and the structural hash. */
+  describe(contexts, goals) {
+    const hasher = new GoalHasher(this.monad, contexts);
+    return goals.map(goal => ({ text: this.monad.printGoal(contexts, goal), hash: hasher.hash(goal) }));
+  }
+}
+
+module.exports = { Goals, TacticError };

@@ -1,0 +1,153 @@
+'use strict';
+// Syntax trees: parsing single categories, the allow-list, comparison. Text is judged by what
+// Lean's own parser makes of it, before anything of it is executed.
+
+const { CTOR } = require('./layout.js');
+
+/** Kinds that group or mark other syntax and mean nothing by themselves. */
+const NEUTRAL = new Set(['null', 'group', 'hygieneInfo', 'choice']);
+
+class Syntax {
+  /**
+   * @param {Lean} lean
+   * @param {object} rules {tactics, terms, commands: kinds; options: settable options;
+   *   attributes; configIdents: identifiers refused in a tactic's configuration}
+   */
+  constructor(lean, rules) {
+    this.lean = lean;
+    this.objects = lean.objects;
+    this.proofKinds = new Set([...rules.tactics, ...rules.terms]);
+    this.headerKinds = new Set([...this.proofKinds, ...rules.commands]);
+    this.options = optionTable(rules.options);
+    this.headerOptions = optionTable([...rules.options, ...rules.headerOptions]);
+    this.attributes = new Set(rules.attributes);
+    this.configWords = new Set(rules.configIdents);
+    this.kindNames = new Map(); // address of a persistent Name -> text
+  }
+
+  /** One parse of a whole text as a category: {syntax (owned)} or {error}. env is borrowed. */
+  parse(env, category, text) {
+    const { objects } = this;
+    const outcome = objects.call('l_Lean_Parser_runParserCategory', objects.inc(env), objects.makeName(category),
+      objects.makeString(text), objects.makeString('<input>'));
+    const value = objects.inc(objects.field(outcome, 0)), failed = objects.tag(outcome) === 0;
+    objects.dec(outcome);
+    if (!failed) return { syntax: value };
+    const error = objects.string(value);
+    objects.dec(value);
+    return { error: error.replace(/^<input>:/, '') };
+  }
+
+  isNode(o) { return !this.objects.isScalar(o) && this.objects.tag(o) === CTOR.Syntax.node; }
+  isAtom(o) { return !this.objects.isScalar(o) && this.objects.tag(o) === CTOR.Syntax.atom; }
+  isIdent(o) { return !this.objects.isScalar(o) && this.objects.tag(o) === CTOR.Syntax.ident; }
+  args(o) { return this.objects.array(this.objects.field(o, 2)); }
+  atomText(o) { return this.objects.string(this.objects.field(o, 1)); }
+  identText(o) { return this.objects.name(this.objects.field(o, 2)); }
+
+  kind(node) {
+    const name = this.objects.field(node, 1);
+    let text = this.kindNames.get(name);
+    if (text === undefined) {
+      text = this.objects.name(name);
+      if (!this.objects.isScalar(name) && this.objects.isPersistent(name)) this.kindNames.set(name, text);
+    }
+    return text;
+  }
+
+  /** Children of a node without empty groups, one level. */
+  children(node) { return this.args(node).filter(a => !this.objects.isScalar(a)); }
+
+  // --- the allow-list ------------------------------------------------------------------------------
+
+  /**
+   * Why a proof's syntax may not run: a sentence, or undefined when every kind in it is allowed.
+   * `own` are kinds that the trusted header itself declared (its notations).
+   */
+  forbiddenInProof(syntax, own) { return this.forbidden(syntax, this.proofKinds, this.options, own, false); }
+
+  /** The same for a command of a header. */
+  forbiddenInHeader(syntax, own) { return this.forbidden(syntax, this.headerKinds, this.headerOptions, own, false); }
+
+  forbidden(syntax, kinds, options, own, inConfig) {
+    if (this.isIdent(syntax)) {
+      if (!inConfig) return undefined;
+      const word = this.identText(syntax).split('.').find(part => this.configWords.has(part));
+      return word && `the option \`${word}\` of a tactic is not allowed`;
+    }
+    if (!this.isNode(syntax)) return undefined;
+    const kind = this.kind(syntax);
+    if (!NEUTRAL.has(kind) && !kinds.has(kind) && !(own && own.has(kind, this.objects.field(syntax, 1)))) {
+      return kind.endsWith('antiquot') ? 'antiquotations are not allowed' : `syntax \`${kind}\` is not on the allow-list`;
+    }
+    const special = this.specialRule(kind, syntax, options, inConfig);
+    if (special) return special;
+    const configured = inConfig || kind === 'Lean.Parser.Tactic.optConfig' || kind === 'Lean.Parser.Tactic.config';
+    for (const child of this.args(syntax)) {
+      const reason = this.forbidden(child, kinds, options, own, configured);
+      if (reason) return reason;
+    }
+    return undefined;
+  }
+
+  /** Kinds whose harmlessness depends on a name inside them. */
+  specialRule(kind, syntax, options, inConfig) {
+    if (/\.set_option$/.test(kind)) {
+      const [, option, ...value] = this.children(syntax);
+      const name = option !== undefined && this.isIdent(option) ? this.identText(option) : '?';
+      const words = value.map(part => this.firstWord(part)).join(' ').trim();
+      const required = options.get(name);
+      return required === '' || (required !== undefined && words.split(' ')[0] === required) ? undefined : `set_option ${name} ${words} is not allowed`;
+    }
+    if (kind === 'Lean.Parser.Attr.simple') {
+      const text = this.firstWord(syntax);
+      return this.attributes.has(text) ? undefined : `attribute \`${text}\` is not allowed`;
+    }
+    if (inConfig && kind === 'Lean.Parser.Term.anonymousCtor') return 'a tactic\'s configuration names its fields';
+    return undefined;
+  }
+
+  /** Text of the first identifier or atom. */
+  firstWord(syntax) {
+    if (this.isIdent(syntax)) return this.identText(syntax);
+    if (this.isAtom(syntax)) return this.atomText(syntax);
+    if (!this.isNode(syntax)) return '';
+    for (const child of this.args(syntax)) { const word = this.firstWord(child); if (word) return word; }
+    return '';
+  }
+
+  // --- comparison, search --------------------------------------------------------------------------
+
+  /** Same tree: kinds, atoms, identifiers; positions apart. */
+  same(a, b) {
+    const { objects } = this;
+    if (objects.isScalar(a) || objects.isScalar(b)) return a === b;
+    if (objects.tag(a) !== objects.tag(b)) return false;
+    if (this.isAtom(a)) return this.atomText(a) === this.atomText(b);
+    if (this.isIdent(a)) return this.identText(a) === this.identText(b);
+    if (this.kind(a) !== this.kind(b)) return false;
+    const left = this.args(a), right = this.args(b);
+    return left.length === right.length && left.every((child, i) => this.same(child, right[i]));
+  }
+
+  /** First node of a kind, depth first, or undefined. */
+  find(syntax, kind) {
+    if (!this.isNode(syntax)) return undefined;
+    if (this.kind(syntax) === kind) return syntax;
+    for (const child of this.args(syntax)) { const found = this.find(child, kind); if (found !== undefined) return found; }
+    return undefined;
+  }
+
+  /** All kinds in a tree, for people who extend the allow-list. */
+  kinds(syntax, into = new Set()) {
+    if (this.isNode(syntax)) { into.add(this.kind(syntax)); for (const child of this.args(syntax)) this.kinds(child, into); }
+    return into;
+  }
+}
+
+/** ['a', 'b=false'] as a Map from option to the only value it may take ('': any). */
+function optionTable(entries) {
+  return new Map(entries.map(entry => { const [name, value = ''] = entry.split('='); return [name, value]; }));
+}
+
+module.exports = { Syntax };

@@ -1,0 +1,75 @@
+'use strict';
+// The wall-clock and memory guard of one call at a time. Lean runs in the main thread and never
+// yields, so a worker thread watches and sets Lean's cancel token in shared memory when the time
+// is over or memory has grown past the soft limit. It can't stop code that never looks at the
+// token (interpreted loops): the parent process kills for that.
+//
+// Hand-shake, so that a late write never hits the next call: the main thread moves `state`
+// IDLE -> ARMED -> IDLE; the worker moves ARMED -> FIRING -> FIRED, and a main thread that finds
+// FIRING waits for FIRED before it clears the token.
+
+const { Worker, isMainThread, workerData } = require('node:worker_threads');
+const { OBJECT } = require('./layout.js');
+
+const STATE = 0, REASON = 1, SLEEPING = 2, WORDS = 4; // int32 slots; the deadline is a float64 behind them
+const IDLE = 0, ARMED = 1, FIRING = 2, FIRED = 3;
+const TIMEOUT = 1, MEMORY = 2;
+const POLL_MS = 20;
+const UNSET = 1, SET = 3; // boxed Bool in the token's reference
+
+class Watchdog {
+  constructor(memory, token, softMemoryLimit) {
+    this.shared = new SharedArrayBuffer(4 * WORDS + 8);
+    this.control = new Int32Array(this.shared, 0, WORDS);
+    this.deadline = new Float64Array(this.shared, 4 * WORDS, 1);
+    this.memory = memory;
+    this.slot = (token + OBJECT.refValue) >> 2;
+    this.worker = new Worker(__filename, { workerData: { shared: this.shared, memory, slot: this.slot, softMemoryLimit } });
+    this.worker.unref();
+  }
+
+  arm(seconds) {
+    this.deadline[0] = performance.timeOrigin + performance.now() + 1000 * seconds;
+    Atomics.store(this.control, STATE, ARMED);
+    if (Atomics.load(this.control, SLEEPING)) Atomics.notify(this.control, STATE);
+  }
+
+  /** Why the call was told to stop: 'timeout', 'memory' or undefined. */
+  disarm() {
+    if (Atomics.compareExchange(this.control, STATE, ARMED, IDLE) === ARMED) return undefined;
+    while (Atomics.load(this.control, STATE) === FIRING) Atomics.wait(this.control, STATE, FIRING, 1);
+    Atomics.store(new Int32Array(this.memory.buffer), this.slot, UNSET);
+    Atomics.store(this.control, STATE, IDLE);
+    return Atomics.load(this.control, REASON) === MEMORY ? 'memory' : 'timeout';
+  }
+}
+
+function watch({ shared, memory, slot, softMemoryLimit }) {
+  const control = new Int32Array(shared, 0, WORDS), deadline = new Float64Array(shared, 4 * WORDS, 1);
+  let idleSince = 0;
+  for (;;) {
+    const now = performance.timeOrigin + performance.now();
+    if (Atomics.load(control, STATE) === ARMED) {
+      idleSince = now;
+      const tooLarge = memory.buffer.byteLength > softMemoryLimit;
+      if ((now >= deadline[0] || tooLarge) && Atomics.compareExchange(control, STATE, ARMED, FIRING) === ARMED) {
+        Atomics.store(control, REASON, tooLarge ? MEMORY : TIMEOUT);
+        Atomics.store(new Int32Array(memory.buffer), slot, SET);
+        Atomics.store(control, STATE, FIRED);
+        Atomics.notify(control, STATE);
+      }
+      Atomics.wait(control, SLEEPING, 0, POLL_MS); // nobody notifies this slot: a plain sleep
+    } else if (now - idleSince < 1000) {
+      Atomics.wait(control, SLEEPING, 0, POLL_MS);
+    } else {
+      Atomics.store(control, SLEEPING, 1);
+      Atomics.wait(control, STATE, IDLE, 1000);
+      Atomics.store(control, SLEEPING, 0);
+      idleSince = performance.timeOrigin + performance.now();
+    }
+  }
+}
+
+if (!isMainThread && workerData && workerData.slot !== undefined) watch(workerData);
+
+module.exports = { Watchdog };
