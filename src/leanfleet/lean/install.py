@@ -14,12 +14,14 @@ from __future__ import annotations
 import base64
 import errno
 import fcntl
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,7 +262,11 @@ def _write_manifest(tree: Path, package: Package, report: Reporter) -> None:
 def _members(archive: Path, report: Reporter) -> Iterator[tuple[tarfile.TarInfo, object]]:
     """Regular files of a .tar.gz, in order. Raises InstallError on anything that could escape."""
     try:
-        with open(archive, "rb") as raw, tarfile.open(fileobj=raw, mode="r|gz") as tar:
+        with (
+            open(archive, "rb") as raw,
+            gzip.GzipFile(fileobj=raw) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
+        ):
             seen = 0
             for member in tar:
                 name = PurePosixPath(member.name)
@@ -272,7 +278,9 @@ def _members(archive: Path, report: Reporter) -> Iterator[tuple[tarfile.TarInfo,
                 seen = raw.tell()
                 if member.isfile():
                     yield member, tar.extractfile(member)
-    except (tarfile.TarError, EOFError) as error:
+            while stream.read(_CHUNK):  # to the checksum: tarfile overlooks a missing end
+                pass
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InstallError(f"{archive.name} is no readable .tar.gz: {error}") from None
 
 
