@@ -75,9 +75,10 @@ def _positive(text: str) -> float:
 
 def _print_table(rows: list) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="medians [lowest, highest]; ratio > 1: better than the peer")
+    table = Table(title=escape("medians [lowest, highest]; ratio > 1: better than the peer"))
     for title in ("bench", "case", "unit"):
         table.add_column(title)
     for title in ("figure", "peer's", "ratio"):
@@ -88,8 +89,8 @@ def _print_table(rows: list) -> None:
             each.bench,
             each.case,
             each.unit,
-            _spread(each.figure, each.low, each.high),
-            _spread(each.peer_figure, each.peer_low, each.peer_high),
+            escape(_spread(each.figure, each.low, each.high)),
+            escape(_spread(each.peer_figure, each.peer_low, each.peer_high)),
             f"{each.ratio:.2f}",
             each.peer,
         )
