@@ -23,11 +23,14 @@ from dataclasses import dataclass
 from importlib import resources
 
 from leanfleet.lean import native_reply as reply_of
+from leanfleet.lean.allowlist import Rules, check_kinds, load_rules
 from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
+from leanfleet.lean.compose import MAX_TACTIC_BYTES, PRELUDE, split_header
 from leanfleet.lean.couple import group_goals
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.native_verify import verify
 from leanfleet.lean.state import parse_goal
+from leanfleet.lean.toolchain import NativePaths
 from leanfleet.messages import (
     ErrorKind,
     Goal,
@@ -39,29 +42,23 @@ from leanfleet.messages import (
     Verdict,
 )
 
-STRICT_OPTIONS = (
-    "set_option autoImplicit false",  # else an unknown type becomes a variable
-    "set_option relaxedAutoImplicit false",
-    "set_option debug.skipKernelTC false",
-)
-"""Set after every header."""
+STRICT_OPTIONS = PRELUDE + "set_option debug.skipKernelTC false\n"
+"""Set again after every header."""
 
 
 @dataclass(frozen=True)
 class NativeOptions:
-    """`repl`: the executable. `project`: a Lake project's folder, whose environment it gets.
+    """Limits of one process: resident memory in MiB, start in seconds.
 
     `check_syntax=False` skips the allow-list before execution: only for tactics known to be
-    harmless, such as recorded ones. Seconds are wall-clock seconds.
+    harmless, such as recorded ones. `preload_header` is elaborated at the start.
     """
 
-    repl: str
-    project: str | None = None
-    lake: str = "lake"
-    memory_limit_bytes: int | None = None
+    memory_mb: int | None = None
     start_seconds: float = 300.0
     check_syntax: bool = True
     preload_header: str = ""
+    rules: Rules | None = None  # the shipped allow-list
 
 
 @dataclass
@@ -93,8 +90,10 @@ class NativeLean:
     )
     """What `leanfleet lean check` says about this driver where no native Lean was tried."""
 
-    def __init__(self, options: NativeOptions) -> None:
-        self.options = options
+    def __init__(self, paths: NativePaths, options: NativeOptions | None = None) -> None:
+        self.paths = paths
+        self.options = options or NativeOptions()
+        self.rules = self.options.rules or load_rules()
         self.version = ""
         self._child: ChildProcess | None = None
         self._headers: dict[str, int] = {}
@@ -118,11 +117,11 @@ class NativeLean:
         options = self.options
         try:
             self._child = ChildProcess(
-                [options.repl],
+                [str(self.paths.repl)],
                 env=await self._project_environment(),
-                cwd=options.project,
+                cwd=self.paths.project,
                 framing="blank_line",
-                memory_limit_bytes=options.memory_limit_bytes,
+                memory_limit_bytes=options.memory_mb and options.memory_mb << 20,
             )
             await self._child.start()
         except ChildDied as error:
@@ -165,6 +164,8 @@ class NativeLean:
         saved = self._states.get(state)
         if saved is None:
             return self._gone() or LeanError(ErrorKind.CRASH, f"no state {state} in this process")
+        if len(tactic) > MAX_TACTIC_BYTES or "\0" in tactic:
+            return LeanError(ErrorKind.PARSE, f"a tactic has at most {MAX_TACTIC_BYTES} bytes")
         refused = await self._check_syntax(saved.header, tactic, limits)
         if refused is None and saved.separate is not None:
             refused = await self._separate(saved, limits)
@@ -224,7 +225,9 @@ class NativeLean:
         """The environment after a header and the strict options, kept for the next theorem."""
         if header in self._headers:
             return self._headers[header]
-        text = "\n".join([header.rstrip(), "", *STRICT_OPTIONS]).lstrip("\n")
+        modules, rest = split_header(header)
+        imports = "".join(f"import {name}\n" for name in modules if name != "Init")
+        text = f"{imports}{PRELUDE}{rest.strip()}\n{STRICT_OPTIONS}"
         reply = await self.ask({"cmd": text}, seconds)
         if isinstance(reply, LeanError):
             return reply
@@ -267,20 +270,20 @@ class NativeLean:
 
     async def _project_environment(self) -> dict[str, str] | None:
         """What `lake env` adds, so that the REPL is our own child and its memory can be seen."""
-        options = self.options
-        if options.project is None:
+        paths = self.paths
+        if paths.project is None:
             return None
         code = "import json, os; print(json.dumps(dict(os.environ)))"
         lake = ChildProcess(
-            [options.lake, "env", sys.executable, "-c", code],
-            cwd=options.project,
+            [str(paths.lake or "lake"), "env", sys.executable, "-c", code],
+            cwd=paths.project,
             env=dict(os.environ),
         )
         await lake.start()
         try:
-            return json.loads(await lake.read_frame(options.start_seconds))
+            return json.loads(await lake.read_frame(self.options.start_seconds))
         except (ChildError, ValueError) as error:
-            raise LeanStartError(f"`lake env` failed in {options.project}: {error}") from error
+            raise LeanStartError(f"`lake env` failed in {paths.project}: {error}") from error
         finally:
             await lake.close()
 
@@ -303,15 +306,13 @@ class NativeLean:
         if not self.options.check_syntax:
             return None
         if (header, tactic) not in self._checked:
-            from leanfleet.lean.allowlist import check_kinds
-
             kinds = await self.kinds(header, "tactic", tactic.strip(), limits.seconds)
             if isinstance(kinds, LeanError):
                 if kinds.kind is not ErrorKind.PARSE:
                     return kinds
                 refused = kinds
             else:
-                why = check_kinds(kinds)
+                why = check_kinds(kinds, self.rules)
                 refused = None if why is None else LeanError(ErrorKind.FORBIDDEN, why)
             self._checked[header, tactic] = refused
         return self._checked[header, tactic]

@@ -3,7 +3,7 @@ The native driver's look at syntax: `#leanfleet_kinds CATEGORY "TEXT"` parses TE
 notations of the current environment, executes nothing, and logs one line of JSON:
 
     {"kinds": [["Lean.Parser.Tactic.exact", "exact h"], …]}     every node, outermost first, with its
-                                                               source text cut at 200 characters
+                                                               source (see `sourceText`)
     {"error": "<input>:1:6: unexpected end of input"}           TEXT is not of that category
 
 CATEGORY is a name such as `tactic`, `term` or `command`; the whole of TEXT must be consumed.
@@ -16,10 +16,16 @@ commands. Its bodies were type-checked only (as noncomputable definitions, Lean 
 namespace LeanFleetGuard
 open Lean Elab Command
 
-/-- The source text of a node, as far as it was written by a user. -/
+/-- The kinds whose source decides whether they may run: all of it is given; of others the start. -/
+def judgedBySource (kind : Name) : Bool :=
+  match kind with
+  | .str _ last => last == "set_option" || last == "optConfig" || last == "config"
+  | _ => false
+
 def sourceText (stx : Syntax) : String :=
   match stx.getSubstring? (withLeading := false) (withTrailing := false) with
-  | some text => toString (text.toString.take 200)
+  | some text =>
+    if judgedBySource stx.getKind then text.toString else toString (text.toString.take 100)
   | none => ""
 
 /-- All nodes, outermost first. Choice nodes (ambiguous notation) are listed with every branch. -/

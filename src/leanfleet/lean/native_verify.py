@@ -14,19 +14,20 @@ check: that is said in `NativeLean.UNTESTED`.
 from __future__ import annotations
 
 import re
-import textwrap
 import time
 from typing import TYPE_CHECKING
 
 from leanfleet.lean import native_reply as reply_of
+from leanfleet.lean.allowlist import check_kinds
+from leanfleet.lean.compose import indent, proof_text, verdict_key
 from leanfleet.messages import ErrorKind, LeanError, Limits, Theorem, Verdict, VerdictReason
+from leanfleet.theorem import declared_name
 
 if TYPE_CHECKING:
     from leanfleet.lean.native import NativeLean
 
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 
-_NAME = re.compile(r"(?:^|\s)(?:theorem|lemma)\s+([^\s:({\[⦃]+?)(?:\.\{[^}]*\})?(?=[\s:({\[⦃])")
 _AXIOMS = re.compile(
     r"'(?P<name>[^']+'*)' (?:does not depend on any axioms|depends on axioms: \[(?P<axioms>[^\]]*)\])",
     re.DOTALL,
@@ -61,22 +62,24 @@ async def verify(
         verdict = (False, refused.reason, str(refused), ())
     except _Failed as failed:
         return failed.error
-    return Verdict(*verdict, lean=lean.version, seconds=time.perf_counter() - started)
+    key = verdict_key(theorem, proof, lean.version, lean.rules.digest)
+    return Verdict(*verdict, key, lean.version, seconds=time.perf_counter() - started)
 
 
 class _Check:
     def __init__(self, lean: NativeLean, theorem: Theorem, proof: str, limits: Limits) -> None:
         self.lean = lean
         self.theorem = theorem
-        self.block = "by\n" + textwrap.indent(proof.strip("\n"), "  ")
         self.limits = limits
-        self.statement = theorem.statement.rstrip()
+        self.statement = theorem.statement
+        self.block = f"by\n{indent(proof)}"  # parsed alone as it stands in the composed text
+        self.composed = proof_text(theorem, proof)
 
     async def run(self) -> tuple[str, ...]:
-        found = _NAME.search(self.statement)
-        if found is None:
-            raise _Failed(LeanError(ErrorKind.STATEMENT, "no `theorem NAME` in the statement"))
-        name = found[1]
+        try:
+            name = declared_name(self.statement)
+        except ValueError as error:
+            raise _Failed(LeanError(ErrorKind.STATEMENT, str(error))) from error
         header = await self.lean.header(self.theorem.header, self.limits.seconds)
         if isinstance(header, LeanError):
             raise _Failed(header)
@@ -84,7 +87,7 @@ class _Check:
         expected = await self.statement_type(header, name)
 
         heartbeats = f"set_option maxHeartbeats {self.limits.heartbeats} in\n"
-        reply = await self.command(f"{heartbeats}{self.statement} := {self.block}", header)
+        reply = await self.command(heartbeats + self.composed, header)
         if reply_of.errors(reply):
             raise _Refused(VerdictReason.ERROR, "\n".join(reply_of.errors(reply)))
         if reply.get("sorries") or any("sorry" in text for text in reply_of.texts(reply)):
@@ -95,16 +98,13 @@ class _Check:
         return await self.axioms(name, after)
 
     async def check_syntax(self, header: int) -> None:
-        from leanfleet.lean.allowlist import check_kinds
-
         kinds = await self.kinds(header, "term", self.block, VerdictReason.PARSE)
         if kinds[0][0] != "Lean.Parser.Term.byTactic":
             raise _Refused(VerdictReason.PARSE, "the proof is not one block of tactics")
-        why = check_kinds(kinds)
+        why = check_kinds(kinds, self.lean.rules)
         if why is not None:
             raise _Refused(VerdictReason.FORBIDDEN, why)
-        text = f"{self.statement} := {self.block}"
-        kinds = await self.kinds(header, "command", text, VerdictReason.ESCAPED)
+        kinds = await self.kinds(header, "command", self.composed, VerdictReason.ESCAPED)
         if kinds[0][0] not in ("Lean.Parser.Command.declaration", "lemma"):
             raise _Refused(VerdictReason.ESCAPED, f"the composed text is a {kinds[0][0]}")
 
