@@ -251,7 +251,6 @@ def _message(model: type[Section], path: tuple[str | int, ...], node: Node, erro
         return f"true or false expected, not {given}: write {hint}"
     wanted = {
         "int_type": "a whole number",
-        "int_from_float": "a whole number, without a point or exponent,",
         "float_type": "a number",
         "finite_number": "a finite number",
         "string_type": "text (quote it)",
@@ -260,6 +259,8 @@ def _message(model: type[Section], path: tuple[str | int, ...], node: Node, erro
         "model_type": "a mapping of keys",
         "model_attributes_type": "a mapping of keys",
     }.get(kind)
+    if kind == "int_type" and isinstance(node.value, float):
+        wanted = "a whole number, without a point or exponent,"
     if wanted:
         return f"{wanted} expected, not {given}"
     return f"{error['msg'].removeprefix('Input ')}, not {given}"

@@ -121,6 +121,7 @@ def _install(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from leanfleet.lean import toolchain
+    from leanfleet.lean.drivers import factory
     from leanfleet.lean.environment import LeanStartError
     from leanfleet.lean.install import damage
 
@@ -146,7 +147,7 @@ def _check(arguments: argparse.Namespace) -> int:
             problem = f"the registry Lean is damaged ({broken}): run `leanfleet lean install`"
     if problem is None:
         try:
-            row["proof"] = asyncio.run(_prove(environment(lean, config), config))
+            row["proof"] = asyncio.run(_prove(factory(lean, config)("search"), config))
             row["ok"] = row["proof"]["proved"]
             if not row["ok"]:
                 problem = f"{lean.driver} did not prove the theorem: {row['proof']['message']}"
@@ -158,21 +159,6 @@ def _check(arguments: argparse.Namespace) -> int:
     if problem:
         raise LeanStartError(problem)
     return 0
-
-
-def environment(lean: Lean, config: LeanConfig) -> Environment:
-    """One Lean process of a driver, not started yet."""
-    if lean.driver == "fake":
-        from leanfleet.lean.fake import FakeLean
-
-        return FakeLean()
-    if lean.driver == "native":
-        from leanfleet.lean.native import NativeLean
-
-        return NativeLean(lean.paths, config)
-    from leanfleet.lean.registry import RegistryLean
-
-    return RegistryLean(lean.paths, config)
 
 
 async def _prove(process: Environment, config: LeanConfig) -> dict[str, Any]:
