@@ -121,3 +121,8 @@ def test_check_proves_a_theorem_and_says_what_is_untested(capsys):
     assert row["ok"] and row["proof"]["proved"]
     assert row["driver"] == "registry" and row["lean"].startswith("Lean 4.")
     assert "framing" in row["untested"]["native"]
+
+
+def test_check_works_with_the_fake_driver_too(capsys):
+    assert cli.main(["lean", "check", "--set", "lean.driver=fake"]) == 0
+    assert "theorem leanfleet_check (h : p) : p := by exact h" in capsys.readouterr().out

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 120.0
 """For the whole proof, start of Lean included."""
 
-_CHECK_STATEMENT = "theorem leanfleet_check (p q : Prop) (h : p ∧ q) : q ∧ p"
-_CHECK_TACTIC = "exact ⟨h.2, h.1⟩"
+# A statement, and the one tactic that proves it. The fake driver knows a toy logic only.
+_CHECK = ("theorem leanfleet_check (p q : Prop) (h : p ∧ q) : q ∧ p", "exact ⟨h.2, h.1⟩")
+_FAKE_CHECK = ("theorem leanfleet_check (h : p) : p", "exact h")
 
 _FRAMING_ONLY = "its tests play recorded conversations, which proves the framing, not the driver"
 
@@ -166,16 +167,17 @@ async def _prove(process: Environment, config: LeanConfig) -> dict[str, Any]:
     from leanfleet.messages import LeanError, Step
     from leanfleet.theorem import parse_statement
 
-    row = {"statement": _CHECK_STATEMENT, "tactic": _CHECK_TACTIC, "proved": False, "message": ""}
+    statement, tactic = _FAKE_CHECK if process.name == "fake" else _CHECK
+    row = {"statement": statement, "tactic": tactic, "proved": False, "message": ""}
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             began = time.monotonic()
             await process.start()
             row["start_seconds"] = round(time.monotonic() - began, 3)
             began = time.monotonic()
-            answer = await process.open(parse_statement(_CHECK_STATEMENT), config.limits)
+            answer = await process.open(parse_statement(statement), config.limits)
             if not isinstance(answer, LeanError):
-                answer = await process.run_tactic(answer.id, _CHECK_TACTIC, config.limits)
+                answer = await process.run_tactic(answer.id, tactic, config.limits)
             row["proof_seconds"] = round(time.monotonic() - began, 3)
     finally:
         await process.close()
