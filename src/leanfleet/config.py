@@ -78,12 +78,10 @@ class LeanConfig(Section):
 
 
 class ProveConfig(Section):
-    """The budget and the policy of one search."""
+    """The budget of one search."""
 
-    simulations: int = Field(400, ge=1)  # tactics tried
+    simulations: int = Field(400, ge=1)  # states that the policy is asked about
     seconds: float = Field(60.0, gt=0)
-    policy: str = Field("menu", min_length=1)  # menu: a fixed list of tactics
-    disprove: bool = True  # try the negation too
 
 
 class TheoremConfig(Section):

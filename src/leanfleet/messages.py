@@ -63,9 +63,15 @@ class ProofState(Struct, frozen=True, tag="state"):
 
 
 class Step(Struct, frozen=True, tag="step"):
-    """What a tactic led to: independent groups, each a state of its own. Empty: nothing is left."""
+    """What a tactic led to: independent groups, each a state of its own. Empty: nothing is left.
+
+    `positions` has the places of each group's goals in the list that Lean was left with, counted
+    over all groups: what a script needs to bring a group to the front. () stands for groups that
+    follow one another.
+    """
 
     groups: tuple[ProofState, ...]
+    positions: tuple[tuple[int, ...], ...] = ()
     heartbeats: int = 0  # Lean's `maxHeartbeats` unit (thousands of small allocations)
     seconds: float = 0.0  # inside Lean
     messages: tuple[str, ...] = ()  # what the tactic printed, such as `Try this: …`

@@ -108,6 +108,7 @@ class StepResult:
     """What a tactic led to. No groups: nothing is left of the state."""
 
     groups: tuple[Handle, ...]
+    positions: tuple[tuple[int, ...], ...]  # as in `messages.Step`
     heartbeats: int
     seconds: float
     messages: tuple[str, ...]
@@ -229,7 +230,7 @@ class LeanClient:
             )
             for index, state in enumerate(step.groups)
         )
-        return StepResult(groups, step.heartbeats, step.seconds, step.messages)
+        return StepResult(groups, step.positions, step.heartbeats, step.seconds, step.messages)
 
     async def _restore(self, handle: Handle, lost: Place | None) -> LeanError | None:
         """Has the server rebuild a state. Calls that lost the same state share one rebuilding."""

@@ -67,6 +67,7 @@ class _State(msgspec.Struct):
 
 class _Groups(msgspec.Struct):
     groups: tuple[_State, ...]
+    positions: tuple[tuple[int, ...], ...]
     messages: tuple[str, ...]
 
 
@@ -171,7 +172,7 @@ class RegistryLean:
             return reply
         found = _decode_groups(reply.ok)
         groups = tuple(_state(group) for group in found.groups)
-        return Step(groups, reply.heartbeats, reply.seconds, found.messages)
+        return Step(groups, found.positions, reply.heartbeats, reply.seconds, found.messages)
 
     async def forget(self, states: Sequence[int]) -> None:
         if states and self.alive:

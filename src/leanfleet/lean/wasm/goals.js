@@ -228,11 +228,12 @@ class Goals {
       }
     });
     const members = new Map();
-    goals.forEach((goal, i) => { const r = root(i); members.set(r, [...(members.get(r) ?? []), goal]); });
-    return [...members.values()].map(group => {
+    goals.forEach((_, i) => { const r = root(i); members.set(r, [...(members.get(r) ?? []), i]); });
+    return [...members.values()].map(positions => {
+      const group = positions.map(i => goals[i]);
       const described = this.describe(contexts, group);
       const list = objects.makeList(group.map(goal => objects.inc(goal)));
-      return { state: this.snapshot(contexts, commandState, own, list), goals: described };
+      return { state: this.snapshot(contexts, commandState, own, list), goals: described, positions };
     });
   }
 

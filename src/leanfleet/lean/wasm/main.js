@@ -57,6 +57,7 @@ class Session {
     const result = this.goals.run(found.snapshot, tactic, commandState, { checked });
     return {
       groups: result.groups.map(group => ({ state: this.keep(group.state, found.header), goals: group.goals })),
+      positions: result.groups.map(group => group.positions),
       messages: result.messages,
     };
   }

@@ -1,0 +1,110 @@
+"""What `prove` and `quickstart` share: many theorems at once, and results for people and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leanfleet.config import LeanConfig
+    from leanfleet.messages import Theorem
+    from leanfleet.prover import Budget, ProofResult, Statistics
+
+EXIT_PROVED, EXIT_NOT_PROVED, EXIT_BAD_INPUT, EXIT_INFRASTRUCTURE = 0, 1, 2, 4
+
+
+async def prove_all(
+    config: LeanConfig,
+    theorems: Sequence[Theorem],
+    budget: Budget,
+    *,
+    on_done: Callable[[ProofResult], None] = lambda _: None,
+    on_progress: Callable[[Statistics], None] = lambda _: None,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> list[ProofResult]:
+    """One attempt for each theorem, as many at a time as there are Lean processes for search.
+
+    Results in the order of the theorems. Raises LeanStartError or LeanUnavailable.
+    """
+    from leanfleet.prover import prove
+    from leanfleet.roles.lean import local_server
+
+    async with local_server(config) as lean:
+        on_ready((await lean.status()).lean)
+        places = asyncio.Semaphore(config.processes)
+
+        async def one(theorem: Theorem) -> ProofResult:
+            async with places:
+                result = await prove(lean, theorem, budget, on_progress)
+                on_done(result)
+                return result
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one(theorem)) for theorem in theorems]
+        return [task.result() for task in running]
+
+
+def run_proving(coroutine) -> list[ProofResult]:
+    """asyncio.run, with the one infrastructure error that a group of tasks wraps taken out of it."""
+    from leanfleet.lean.client import LeanUnavailable
+    from leanfleet.lean.environment import LeanStartError
+
+    try:
+        return asyncio.run(coroutine)
+    except* LeanUnavailable as group:
+        raise LeanStartError(str(group.exceptions[0])) from None
+
+
+def exit_code(results: Sequence[ProofResult]) -> int:
+    """0 when all are proved; else of what went wrong: infrastructure before input before search."""
+    from leanfleet.prover import Outcome
+
+    outcomes = {result.outcome for result in results}
+    if Outcome.ERROR in outcomes:
+        return EXIT_INFRASTRUCTURE
+    if Outcome.BAD_INPUT in outcomes:
+        return EXIT_BAD_INPUT
+    return EXIT_PROVED if outcomes <= {Outcome.PROVED} else EXIT_NOT_PROVED
+
+
+def as_row(result: ProofResult) -> dict[str, Any]:
+    """One JSON object for one attempt."""
+    verdict = result.verdict
+    return {
+        "name": result.theorem.name,
+        "outcome": result.outcome,
+        "proof": result.proof or None,
+        "message": result.message,
+        "statement": result.theorem.statement,
+        "header": result.theorem.header,
+        "source": result.theorem.source,
+        "axioms": list(verdict.axioms) if verdict else [],
+        "verdict_key": verdict.key if verdict else None,
+        "lean": verdict.lean if verdict else None,
+        "statistics": asdict(result.statistics),
+    }
+
+
+def write_results(folder: Path, results: Sequence[ProofResult]) -> None:
+    """`proofs.jsonl` and each proof as a `.lean` file that checks alone, written whole or not at all."""
+    from leanfleet.lean.compose import lean_file
+
+    (folder / "proofs").mkdir(parents=True, exist_ok=True)
+    for result in results:
+        if result.proof:
+            name = "".join(c if c.isalnum() or c in "._-" else "_" for c in result.theorem.name)
+            text = lean_file(result.theorem, result.proof)
+            _write(folder / "proofs" / f"{name[:100]}.lean", text)
+    lines = (json.dumps(as_row(result), ensure_ascii=False) for result in results)
+    _write(folder / "proofs.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
