@@ -11,7 +11,7 @@ source tools/setup.sh
 
 case "${1:-}" in
     -h | --help)
-        sed -n 's/^# \{0,1\}//p' tools/quickstart.sh | head -n 6
+        sed -n '2,7s/^# \{0,1\}//p' tools/quickstart.sh
         exit 0
         ;;
 esac
