@@ -48,7 +48,7 @@ class ProcessGone(Exception):
 class ProcessOptions:
     """When a process is given up. Bytes are resident memory, sampled after every call."""
 
-    grace_seconds: float = 5.0
+    grace_seconds: float = 10.0  # longer than a driver takes to kill by itself
     memory_bytes: int = 1_600_000_000
     recycle_steps: int = 50_000
     recycle_states: int = 20_000

@@ -1,0 +1,70 @@
+"""From the configuration to Lean processes: which driver, with which limits. Starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from leanfleet.lean import toolchain
+from leanfleet.lean.environment import Environment
+from leanfleet.lean.pool import PoolOptions
+from leanfleet.lean.process import ProcessOptions
+from leanfleet.lean.server import ServerOptions
+
+if TYPE_CHECKING:
+    from leanfleet.config import LeanConfig
+
+MB = 2**20
+SOFT_SHARE = 0.75  # of the memory limit: where a running tactic is told to stop
+
+
+def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environment]:
+    """`factory(...)(role)` is a new, unstarted process of this Lean; roles are search, verify."""
+    if lean.driver == "fake":
+        from leanfleet.lean.fake import FakeLean
+
+        return lambda role: FakeLean()
+    if lean.driver == "native":
+        from leanfleet.lean.native import NativeLean, NativeOptions
+
+        paths = lean.paths
+        assert isinstance(paths, toolchain.NativePaths)
+        native = NativeOptions(
+            repl=str(paths.repl),
+            project=str(paths.project) if paths.project else None,
+            lake=str(paths.lake) if paths.lake else "lake",
+            memory_limit_bytes=config.memory_limit_mb * MB,
+        )
+        return lambda role: NativeLean(native)
+    from leanfleet.lean.allowlist import load_rules
+    from leanfleet.lean.registry import RegistryLean, RegistryOptions
+
+    assert isinstance(lean.paths, toolchain.RegistryPaths)
+    paths = lean.paths
+    registry = RegistryOptions(
+        memory_mb=config.memory_limit_mb,
+        soft_memory_mb=int(config.memory_limit_mb * SOFT_SHARE),
+        rules=load_rules().extended(config.allow),
+    )
+    return lambda role: RegistryLean(paths, registry)
+
+
+def pool_options(config: LeanConfig) -> PoolOptions:
+    return PoolOptions(
+        search=config.processes,
+        verify=config.verify_processes,
+        queue_limit=config.queue_limit,
+        process=ProcessOptions(
+            memory_bytes=config.memory_limit_mb * MB, recycle_steps=config.recycle_steps
+        ),
+    )
+
+
+def server_options(config: LeanConfig) -> ServerOptions:
+    """A client may ask for more than a tactic's usual limits, such as for a verdict."""
+    usual = ServerOptions()
+    return ServerOptions(
+        lease_seconds=config.lease_seconds,
+        max_heartbeats=max(config.heartbeats, usual.max_heartbeats),
+        max_seconds=max(config.seconds, usual.max_seconds),
+    )
