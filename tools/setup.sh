@@ -14,7 +14,7 @@ find_python() {
             return
         fi
     done
-    die "Python 3.11 or newer is needed (found: $(python3 --version 2>&1 || true));" \
+    die "Python 3.11 or newer is needed (found: $(python3 --version 2>/dev/null || echo none));" \
         "name one with PYTHON=/path/to/python3.11 $0"
 }
 
