@@ -13,10 +13,12 @@ from leanfleet import strict_yaml
 from leanfleet.config import (
     ConfigError,
     Experiment,
+    Section,
     TheoremConfig,
     dump_config,
     load_config,
     load_site,
+    parse,
     parse_config,
 )
 
@@ -80,8 +82,8 @@ theorems:
 
 
 def test_a_key_that_resembles_nothing_gets_the_list_of_valid_ones():
-    (mistake,) = mistakes("name: x\nprove: {qqq: 1}")
-    assert mistake.endswith("unknown key; valid here: simulations, seconds, policy, disprove")
+    (mistake,) = mistakes("name: x\nlean: {native: {qqq: 1}}")
+    assert mistake.endswith("unknown key; valid here: toolchain, repl, project")
 
 
 def test_1e_4_is_a_number():
@@ -90,9 +92,14 @@ def test_1e_4_is_a_number():
 
 @pytest.mark.parametrize("word, boolean", [("no", "false"), ("off", "false"), ("Yes", "true")])
 def test_no_is_text_and_where_a_boolean_is_wanted_the_message_says_what_to_write(word, boolean):
-    assert parse_config(f"name: x\nprove: {{policy: {word}}}", "x").prove.policy == word
-    (mistake,) = mistakes(f"name: x\nprove: {{disprove: {word}}}")
-    assert mistake.endswith(f"write {boolean}")
+    assert parse_config(f"name: {word}", "x").name == word
+
+    class Switch(Section):
+        enabled: bool
+
+    with pytest.raises(ConfigError, match=f"the text '{word}': write {boolean}"):
+        parse(Switch, f"enabled: {word}", "x")
+    assert parse(Switch, f"enabled: {boolean}", "x").enabled is (boolean == "true")
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> Experiment:
     """The same from text; `name` stands for the file in messages. Raises ConfigError."""
-    return _parse(Experiment, text, name, overrides)
+    return parse(Experiment, text, name, overrides)
 
 
 def load_site(path: str | Path) -> Site:
@@ -158,10 +158,11 @@ def _load(model: type[Loaded], path: str | Path, overrides: Sequence[str]) -> Lo
         text = theorem.read_text(path, max_bytes=strict_yaml.MAX_BYTES)
     except ValueError as error:
         raise ConfigError(name, [Mistake(name, "", str(error).removeprefix(f"{name}: "))]) from None
-    return _parse(model, text, name, overrides)
+    return parse(model, text, name, overrides)
 
 
-def _parse(model: type[Loaded], text: str, name: str, overrides: Sequence[str]) -> Loaded:
+def parse(model: type[Loaded], text: str, name: str, overrides: Sequence[str] = ()) -> Loaded:
+    """Any section from text. Raises ConfigError with all mistakes."""
     document = strict_yaml.read(text, name)
     mistakes = list(document.mistakes)
     if document.root is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import tarfile
@@ -36,14 +37,14 @@ LIBRARY = {
 def tar(members: dict[str, bytes], *extra: tarfile.TarInfo) -> bytes:
     """A .tar.gz of files, then of members without content."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
         for info in extra:
             archive.addfile(info)
-    return out.getvalue()
+    return gzip.compress(out.getvalue(), mtime=0)  # the same bytes whenever it is made
 
 
 @dataclass
