@@ -203,9 +203,8 @@ class NativeLean:
 
     async def ask(self, request: dict, seconds: float) -> dict | LeanError:
         """One request. A LeanError is of a machine kind, and fatal."""
-        gone = self._gone()
-        if gone is not None:
-            return gone
+        if self._child is None:
+            return LeanError(ErrorKind.CRASH, "the Lean process was not started", fatal=True)
         data = json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")
         try:
             reply = json.loads(await self._child.ask(data, seconds))

@@ -62,11 +62,11 @@ class Term:
             return leaf(self.head)
         return replace(self, args=tuple(arg.map(leaf) for arg in self.args))
 
-    def leaves(self) -> Iterator[str]:
-        if not self.args:
-            yield self.head
-        for arg in self.args:
-            yield from arg.leaves()
+    def free(self) -> set[str]:
+        """Names without arguments that no `ex` binds: constants, atoms, metavariables."""
+        if self.head == "ex":
+            return self.args[1].free() - {self.args[0].head}
+        return set().union(*(arg.free() for arg in self.args)) if self.args else {self.head}
 
     def bound(self) -> Iterator[str]:
         """The variables that some `ex` inside binds."""
@@ -95,7 +95,7 @@ class ToyGoal:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def free(self) -> set[str]:
-        return {leaf for term in self.terms() for leaf in term.leaves()} - self.bound()
+        return {name for term in self.terms() for name in term.free()}
 
     def bound(self) -> set[str]:
         return {name for term in self.terms() for name in term.bound()}
