@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
+IS_PATH = re.compile(r"[\w.]+(/[\w.]+)*/|[\w./]+\.(py|sh|yaml|cfg|txt|md)")
+
+
 def file_map() -> list[str]:
-    """The paths of the file map: the first word of each line, under its folder."""
+    """The paths of the file map: the first words of each line that are paths, under its folder."""
     block = README.split("## Files", 1)[1].split("```")[1]
     paths, folders = [], []
     for line in block.strip("\n").splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
-        name = line.split()[0]
-        folders[depth:] = [name.rstrip("/")]
-        paths.append("/".join(folders) + ("/" if name.endswith("/") else ""))
+        for name in takewhile(IS_PATH.fullmatch, line.split()):
+            folders[depth:] = [name.rstrip("/")]
+            paths.append("/".join(folders) + ("/" if name.endswith("/") else ""))
     return paths
 
 
@@ -39,7 +43,7 @@ def test_every_top_level_folder_and_tool_is_on_the_map():
     paths = file_map()
     for folder in ("configs", "hpc", "src", "tests", "tools"):
         assert any(path.startswith(f"{folder}/") for path in paths), folder
-    for tool in (ROOT / "tools").glob("*.sh"):
+    for tool in [*(ROOT / "tools").glob("*.sh"), *(ROOT / "tools").glob("*.py")]:
         assert f"tools/{tool.name}" in paths
 
 
