@@ -70,7 +70,7 @@ class WireClient:
             raise ValueError(f"seconds must be positive, not {seconds}")
         deadline = asyncio.get_running_loop().time() + seconds
         connection = self._connection
-        if connection is None:
+        if connection is None or connection.lost.done():
             connection = await self._connected(min(seconds, self._connect_timeout))
         return await connection.request(payload, deadline)
 

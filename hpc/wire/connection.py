@@ -31,6 +31,7 @@ log = logging.getLogger("hpc.wire")
 
 _SEND_QUEUE = 10_000  # messages not yet on the network; beyond, requests are busy
 _BYE_LINGER_MS = 200
+_NEVER_MS = 3_600_000  # the socket is closed long before
 _FULL_RETRY_SECONDS = 0.1
 
 KEY_REFUSED = "the server refused this client's key: it is not on the server's allow-list"
@@ -77,7 +78,8 @@ class Connection:
         socket.curve_publickey = self._client_keys.public
         socket.curve_secretkey = self._client_keys.secret
         socket.curve_serverkey = self._server_public
-        socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        # Never reconnect by itself; -1 would, at the end, drop answers that have arrived.
+        socket.setsockopt(zmq.RECONNECT_IVL, _NEVER_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, max(1, int(seconds * 1000)))
         socket.setsockopt(zmq.SNDHWM, _SEND_QUEUE)
         socket.setsockopt(zmq.RCVHWM, 0)  # bounded: one answer per request that we made

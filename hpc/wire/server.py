@@ -106,7 +106,8 @@ class WireServer:
         self._refusals = Complaints(self.stats.refused, "refused")
         self._losses = Complaints(self.stats.lost, "lost a client")
         self._peers: dict[bytes, _PeerState] = {}
-        self._by_descriptor: dict[int, _PeerState] = {}
+        self._by_descriptor: dict[int, _PeerState] = {}  # those that said hello and are connected
+        self._handshake_failed = False  # by the monitor's last event
         self._tasks: set[asyncio.Task[None]] = set()
         self._context: zmq.Context | None = None
         self._closing = False
@@ -142,18 +143,15 @@ class WireServer:
         except zmq.ZMQError as error:
             self._release()
             raise ValueError(f"cannot listen on {self._bind}: {error.strerror}") from None
-        self._endpoint = socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
-        self._socket = socket
         self._beat_timer = self._loop.call_later(self._heartbeat_seconds, self._beat)
-        return self._endpoint
+        return socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Answer new requests busy, give running ones `drain_seconds`, then cancel them (their
         clients see RequestError of kind "closing"), and free the port. Idempotent."""
         if self._context is None or self._closing:
             return
-        self._closing = True
-        self._socket.unbind(self._endpoint)
+        self._closing = True  # no unbind: it would cut the clients' connections too
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_seconds)
         for state in list(self._peers.values()):
@@ -373,22 +371,23 @@ class WireServer:
         return False
 
     def _on_event(self, event: zmq.Event, value: int) -> None:
+        """A connection's end, or why its handshake failed (the end follows at once)."""
+        failed_before, self._handshake_failed = self._handshake_failed, False
         if event is zmq.Event.DISCONNECTED:
-            state = self._by_descriptor.get(value)
-            if state is not None:
+            state = self._by_descriptor.pop(value, None)
+            if state is None and not failed_before:
+                self._refusals.add("no_hello", "a connection ended before it said hello")
+            elif state is not None and state.peer.id in self._peers:
                 self._losses.add("disconnected", f"{_name(state)} (or it sent far too much)")
                 self._forget(state)
-        elif event in (
-            zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
-            zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
-        ):
-            detail = "no CURVE key, another server's key, or not ZeroMQ at all"
-            self._refusals.add("handshake", detail)
+        elif event is not zmq.Event.CLOSED:
+            self._handshake_failed = True
+            if event is not zmq.Event.HANDSHAKE_FAILED_AUTH:  # that is counted as client_key
+                self._refusals.add("handshake", "no CURVE key, or one for another server")
 
     def _forget(self, state: _PeerState) -> None:
         """The peer is gone: nobody wants its answers."""
         del self._peers[state.peer.id]
-        self._by_descriptor.pop(state.descriptor, None)
         self.stats.peers = len(self._peers)
         for call in list(state.calls.values()):
             self._settle(call)

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator
 
 import zmq
-from benchmarks import Options, Row, row
 
+from benchmarks import Options, Row, row
 from hpc.wire import RunKeys, WireClient, WireServer, create_keys, load_keys
 
 IN_FLIGHT = 64
