@@ -48,13 +48,14 @@ class Goals {
    * @returns {Array<{state, goals: [{text, hash}], position}>}
    */
   sorries(commandState, env, own) {
-    return this.findSorries(commandState).map(found => this.monad.run(commandState, contexts => {
+    return this.allOrNone(this.findSorries(commandState), found => this.monad.run(commandState, contexts => {
       const { objects, monad } = this;
       const core = objects.withField(objects.inc(objects.refValue(contexts[5])), FIELD.CoreState.env, objects.inc(env));
       objects.setRef(contexts[5], objects.withField(core, FIELD.CoreState.ngen, objects.inc(objects.field(found.context, FIELD.ContextInfo.ngen))));
       monad.setField(contexts[3], FIELD.MetaState.mctx, objects.inc(found.mctx));
       const goals = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
-      const described = this.describe(contexts, objects.list(goals));
+      let described;
+      try { described = this.describe(contexts, objects.list(goals)); } catch (error) { objects.dec(goals); throw error; }
       return { state: this.snapshot(contexts, commandState, own, goals), goals: described, position: found.position };
     }));
   }
@@ -107,6 +108,15 @@ class Goals {
     const { objects } = this, atom = this.syntax.args(stx)[0], info = objects.field(atom, 0);
     if (objects.isScalar(info) || objects.tag(info) !== 0) return null;
     return [objects.nat(objects.field(info, 1)), objects.nat(objects.field(info, 3))];
+  }
+
+  /** [{state, …}] of the items; when making one throws, those made before it are freed. */
+  allOrNone(items, make) {
+    const made = [];
+    try {
+      for (const item of items) made.push(make(item));
+    } catch (error) { made.forEach(one => this.free(one.state)); throw error; }
+    return made;
   }
 
   // --- tactics -----------------------------------------------------------------------------------------
@@ -229,7 +239,7 @@ class Goals {
     });
     const members = new Map();
     goals.forEach((_, i) => { const r = root(i); members.set(r, [...(members.get(r) ?? []), i]); });
-    return [...members.values()].map(positions => {
+    return this.allOrNone([...members.values()], positions => {
       const group = positions.map(i => goals[i]);
       const described = this.describe(contexts, group);
       const list = objects.makeList(group.map(goal => objects.inc(goal)));

@@ -23,6 +23,9 @@ const OBJECT = {
   taskValue: 8,
 };
 
+/** Byte offsets in mimalloc's mi_heap_area_t: number of allocated blocks, size of one. */
+const HEAP_AREA = { used: 12, blockSize: 16 };
+
 const TAG = { closure: 245, array: 246, string: 249, ref: 253 };
 
 /** Field numbers of the Lean structures that are read or rebuilt here, in Lean's own order. */
@@ -58,4 +61,4 @@ const CTOR = {
 /** Bits of the second 32-bit word of Expr's and Level's computed `data` (the first is the hash). */
 const EXPR_FLAG = { hasFVar: 1 << 8, hasExprMVar: 1 << 9, hasLevelMVar: 1 << 10 };
 
-module.exports = { WASM_PATCHES, OBJECT, TAG, FIELD, CTOR, EXPR_FLAG };
+module.exports = { WASM_PATCHES, OBJECT, HEAP_AREA, TAG, FIELD, CTOR, EXPR_FLAG };

@@ -4,7 +4,7 @@
 
 const { boot } = require('./boot.js');
 const { Objects, LeanFailure } = require('./objects.js');
-const { FIELD, CTOR } = require('./layout.js');
+const { FIELD, CTOR, HEAP_AREA } = require('./layout.js');
 const { Watchdog } = require('./watchdog.js');
 
 /** The C-style stack of the module, in bytes. The stock 64 KB overflows silently into the heap. */
@@ -13,12 +13,16 @@ const SHADOW_STACK = 256 << 20;
 const CANARY_WORDS = 1024;
 const CANARY = 0x1ea7f1ee;
 
+const LIBRARY = '/lean/lib/lean'; // where boot.js mounts it
+
 const END_OF_FILE = ['Lean.Parser.Command.eoi', 'Lean.Parser.Command.exit'];
 
 class Lean {
   /** @param {object} options wasmDir, memoryLimit (hard, bytes), softMemoryLimit, log(line) */
   static async start(options) {
-    const lean = new Lean(await boot(options), options);
+    let lean;
+    const log = line => { if (lean) lean.lastWords = line; options.log(line); };
+    lean = new Lean(await boot({ ...options, log }), options);
     lean.moveStack();
     lean.initialize();
     return lean;
@@ -29,6 +33,7 @@ class Lean {
     this.exports = module.wasmExports;
     this.module = module;
     this.options = options;
+    this.lastWords = ''; // what Lean printed last, such as a panic
     this.bases = new Map(); // 'Init,Std' -> Command.State after these imports
     this.checkExports();
   }
@@ -66,7 +71,7 @@ class Lean {
     exports.lean_initialize();
     exports.lean_init_task_manager_using(1);
     objects.result(exports.l_Lean_initSearchPath(objects.makeString('/lean'),
-      objects.makeList([objects.makeString('/lean/lib/lean')])) >>> 0, 'initSearchPath');
+      objects.makeList([objects.makeString(LIBRARY)])) >>> 0, 'initSearchPath');
     exports.lean_enable_initializer_execution();
     exports.lean_io_mark_end_initialization();
     // one cancel token for the life of the process: never freed, so a late write can do no harm
@@ -94,6 +99,7 @@ class Lean {
 
   importModules(modules) {
     const { objects, exports } = this;
+    this.checkModules(modules);
     const imports = modules.map(m => objects.constructor_(0, [objects.makeName(m)], [0, 1, 0])); // isExported
     let env;
     try {
@@ -102,9 +108,20 @@ class Lean {
     } catch (failure) {
       if (!(failure instanceof LeanFailure)) throw failure;
       const toString = objects.inc(objects.global('l_IO_Error_instToString'));
-      throw new Error(objects.string(exports.lean_apply_1(toString, failure.value) >>> 0));
+      const text = exports.lean_apply_1(toString, failure.value) >>> 0;
+      const words = objects.string(text);
+      objects.dec(text);
+      throw new Error(words);
     }
     return objects.call('l_Lean_Elab_Command_mkState', env, this.emptyLog(), objects.box(0));
+  }
+
+  /** Asked in advance: an import that fails in the middle never gives back what it has read by then. */
+  checkModules(modules) {
+    for (const name of modules) {
+      const file = `${LIBRARY}/${name.replace(/[«»]/g, '').split('.').join('/')}.olean`;
+      if (!this.module.FS.analyzePath(file).exists) throw new Error(`unknown module '${name}': this Lean has no ${file.slice(LIBRARY.length + 1)}`);
+    }
   }
 
   env(commandState) { return this.objects.field(commandState, FIELD.CommandState.env); }
@@ -202,24 +219,27 @@ class Lean {
     const input = this.inputContext(text), stateRef = objects.makeRef(commandState);
     const messages = [], commands = [];
     let parserState = objects.constructor_(0, [objects.box(0)], [0]), refused;
-    for (let done = false; !done;) {
-      const position = objects.nat(objects.field(parserState, FIELD.ParserState.pos));
-      const parsed = this.parseCommand(input, objects.refValue(stateRef), parserState);
-      parserState = parsed.parserState;
-      messages.push(...parsed.messages);
-      const kind = this.kind(parsed.syntax);
-      done = END_OF_FILE.includes(kind) || kind === 'Lean.Parser.Module.header';
-      refused = !done && beforeCommand ? beforeCommand(parsed.syntax, kind) : undefined;
-      if (refused) { objects.dec(parsed.syntax); break; }
-      messages.push(...this.elabCommand(parsed.syntax, this.commandContext(input, position), stateRef));
-      commands.push(kind);
-      if (afterCommand) afterCommand(objects.refValue(stateRef));
+    try {
+      for (let done = false; !done;) {
+        const position = objects.nat(objects.field(parserState, FIELD.ParserState.pos));
+        const parsed = this.parseCommand(input, objects.refValue(stateRef), parserState);
+        parserState = parsed.parserState;
+        messages.push(...parsed.messages);
+        const kind = this.kind(parsed.syntax);
+        done = END_OF_FILE.includes(kind) || kind === 'Lean.Parser.Module.header';
+        refused = !done && beforeCommand ? beforeCommand(parsed.syntax, kind) : undefined;
+        if (refused) { objects.dec(parsed.syntax); break; }
+        messages.push(...this.elabCommand(parsed.syntax, this.commandContext(input, position), stateRef));
+        commands.push(kind);
+        if (afterCommand) afterCommand(objects.refValue(stateRef));
+      }
+      const state = objects.inc(objects.refValue(stateRef));
+      return { state: objects.withField(state, FIELD.CommandState.messages, this.emptyLog()), messages, commands, refused };
+    } finally {
+      objects.dec(parserState);
+      objects.dec(input);
+      objects.dec(stateRef);
     }
-    objects.dec(parserState);
-    objects.dec(input);
-    const state = objects.inc(objects.refValue(stateRef));
-    objects.dec(stateRef);
-    return { state: objects.withField(state, FIELD.CommandState.messages, this.emptyLog()), messages, commands, refused };
   }
 
   /** Elaborates one command (owned syntax and context) into stateRef (borrowed); its messages. */
@@ -238,20 +258,26 @@ class Lean {
     return messages;
   }
 
-  /** Runs f under limits: {value, heartbeats, seconds, stopped: undefined | 'timeout' | 'memory'}. */
-  limited(seconds, f) {
-    const start = performance.now(), before = this.heartbeats();
-    this.watchdog.arm(seconds);
-    let value, stopped;
-    try { value = f(); } finally { stopped = this.watchdog.disarm(); }
-    return { value, stopped, heartbeats: this.heartbeats() - before, seconds: (performance.now() - start) / 1000 };
-  }
+  // --- measures ----------------------------------------------------------------------------------
 
-  /** Lean's count of small allocations so far, in thousands: the unit of `maxHeartbeats`. */
-  heartbeats() {
-    const n = this.objects.call('l_IO_getNumHeartbeats');
-    const count = this.objects.isScalar(n) ? this.objects.unbox(n) : 0;
-    return Math.floor(count / 1000);
+  /**
+   * Lean's count of small allocations since resetHeartbeats, in thousands: the unit of `maxHeartbeats`.
+   * Counting from zero in every call makes it the same in every process.
+   */
+  heartbeats() { return Number(this.exports._ZN4lean18get_num_heartbeatsEv() / 1000n); }
+  resetHeartbeats() { this.exports._ZN4lean14set_heartbeatsEy(0n); }
+
+  /** Bytes in allocated blocks: exact, so that one leaked object shows. */
+  liveBytes() {
+    const { objects, exports } = this;
+    this.areaVisitor ??= this.module.addFunction((heap, area) => {
+      const { used, blockSize } = HEAP_AREA;
+      this.live += objects.u32[(area + used) >> 2] * objects.u32[(area + blockSize) >> 2];
+      return 1;
+    }, 'iiiiii');
+    this.live = 0;
+    exports.mi_heap_visit_blocks(exports.mi_heap_get_default(), 0, this.areaVisitor, 0);
+    return this.live;
   }
 }
 

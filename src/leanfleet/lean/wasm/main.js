@@ -29,6 +29,7 @@ class Session {
   }
 
   keep(snapshot, header) {
+    if (header) this.theorems.hold(header);
     this.states.set(this.nextId, { snapshot, header });
     return this.nextId++;
   }
@@ -39,12 +40,16 @@ class Session {
     const header = this.theorems.header(imports, text);
     const commandState = this.theorems.limited(header, heartbeats);
     let sites = [];
-    const result = this.theorems.elaborate(commandState, statement, now => {
-      sites.push(...this.goals.sorries(now, this.lean.env(commandState), header.own));
-    });
+    const freeSites = () => sites.forEach(site => this.goals.free(site.state));
+    let result;
+    try {
+      result = this.theorems.elaborate(commandState, statement, now => {
+        sites.push(...this.goals.sorries(now, this.lean.env(commandState), header.own));
+      });
+    } catch (error) { freeSites(); throw error; }
     for (const o of [result.state, result.syntax, result.constant]) this.lean.objects.dec(o);
     if (sites.length !== 1) {
-      sites.forEach(site => this.goals.free(site.state));
+      freeSites();
       throw new InputError('statement', sites.length ? 'the statement itself contains `sorry`' : 'the statement has nothing to prove');
     }
     return { state: this.keep(sites[0].state, header), goals: sites[0].goals };
@@ -52,7 +57,7 @@ class Session {
 
   tactic({ state, tactic, heartbeats, checked = true }) {
     const found = this.states.get(state);
-    if (!found) throw new Error(`unknown state ${state}`);
+    if (!found) throw new InputError('crash', `no state ${state} in this process`);
     const commandState = found.header ? this.theorems.limited(found.header, heartbeats) : found.snapshot.commandState;
     const result = this.goals.run(found.snapshot, tactic, commandState, { checked });
     return {
@@ -65,7 +70,10 @@ class Session {
   forget({ states }) {
     for (const id of states) {
       const found = this.states.get(id);
-      if (found) { this.goals.free(found.snapshot); this.states.delete(id); }
+      if (!found) continue;
+      this.states.delete(id);
+      this.goals.free(found.snapshot);
+      if (found.header) this.theorems.drop(found.header);
     }
     return {};
   }
@@ -78,7 +86,12 @@ class Session {
   load({ imports }) { this.lean.base(imports); return {}; }
 
   status() {
-    return { states: this.states.size, memory: this.lean.module.wasmMemory.buffer.byteLength, rss: process.memoryUsage.rss() };
+    return {
+      states: this.states.size,
+      memory: this.lean.module.wasmMemory.buffer.byteLength,
+      live: this.lean.liveBytes(),
+      rss: process.memoryUsage.rss(),
+    };
   }
 }
 
@@ -90,7 +103,8 @@ function answer(session, line) {
   let request;
   try { request = JSON.parse(line); } catch (error) { return failure('crash', `not JSON: ${error.message}`); }
   if (!OPERATIONS.includes(request.op)) return failure('crash', `no operation ${request.op}`);
-  const start = performance.now(), before = lean.heartbeats();
+  const start = performance.now();
+  lean.resetHeartbeats();
   lean.watchdog.arm(request.seconds ?? 60);
   let reply, error;
   try { reply = { ok: session[request.op](request) }; } catch (thrown) { error = thrown; }
@@ -99,7 +113,7 @@ function answer(session, line) {
   if (!lean.stackIntact()) reply = failure('crash', 'stack overflow inside Lean', true);
   // clients with a clock of their own see the time inside Lean; heartbeats are Lean's own measure
   reply.seconds = (performance.now() - start) / 1000;
-  reply.heartbeats = lean.heartbeats() - before;
+  reply.heartbeats = lean.heartbeats();
   reply.states = session.states.size;
   reply.memory = lean.module.wasmMemory.buffer.byteLength;
   return reply;
@@ -110,12 +124,14 @@ function failure(kind, message, fatal = false) { return { error: { kind, message
 /** What went wrong, as a kind of ErrorKind. Unforeseen JavaScript errors are fatal. */
 function describe(error, stopped, lean) {
   if (stopped && (error instanceof LeanException || error instanceof TacticError || error instanceof InputError)) {
-    return failure(stopped, stopped === 'memory' ? 'the memory limit was reached' : 'the time limit was reached');
+    // WebAssembly memory never shrinks: after the limit was reached, every later call would meet it
+    if (stopped === 'memory') return failure('memory', 'the memory limit was reached', true);
+    return failure('timeout', 'the time limit was reached');
   }
   if (error instanceof TacticError || error instanceof InputError) return failure(error.kind, error.message);
   if (error instanceof LeanException) return failure('tactic', error.message);
   lean.resetStack();
-  const text = error instanceof Error ? error.message : String(error);
+  const text = `${lean.lastWords} ${error?.message ?? error}`.trim();
   if (/out of memory|OOM|enlarge memory/i.test(text)) return failure('memory', 'out of memory', true);
   if (error instanceof RangeError) return failure('crash', `stack overflow: ${text}`, true);
   return failure('crash', text.slice(0, 500), true);

@@ -10,6 +10,7 @@ class InputError extends Error {
 }
 
 const MAX_CACHED_HEADERS = 16;
+const MAX_CACHED_LIMITS = 8; // per header
 
 class Theorems {
   constructor(lean, monad, syntax) {
@@ -56,7 +57,7 @@ class Theorems {
       const wrong = result.refused ?? result.messages.filter(m => m.severity === 'error').map(m => `line ${m.pos?.line}: ${m.data}`).join('\n');
       if (wrong) { this.objects.dec(state); throw new InputError('header', wrong); }
     }
-    return { commandState: state, baseEnv: this.lean.env(base), own, limited: new Map() };
+    return { commandState: state, baseEnv: this.lean.env(base), own, limited: new Map(), holders: 1 };
   }
 
   /** The syntax kinds that are declared in env() and not in the imports: a header's notations. */
@@ -73,7 +74,12 @@ class Theorems {
     };
   }
 
+  /** One holder more of a header: a proof state that came of it. */
+  hold(header) { header.holders++; }
+
+  /** One holder less; the last one frees it. Every header begins with one holder, the cache or the caller. */
   drop(header) {
+    if (--header.holders > 0) return;
     this.objects.dec(header.commandState);
     for (const state of header.limited.values()) this.objects.dec(state);
   }
@@ -81,7 +87,11 @@ class Theorems {
   /** The header's Command.State (borrowed) with `maxHeartbeats` set. */
   limited(header, heartbeats) {
     if (!header.limited.has(heartbeats)) {
-      if (header.limited.size > 8) throw new Error('too many different heartbeat limits for one header');
+      if (header.limited.size >= MAX_CACHED_LIMITS) {
+        const [oldest, dropped] = header.limited.entries().next().value;
+        header.limited.delete(oldest);
+        this.objects.dec(dropped); // proof states keep the one that they were made with
+      }
       const text = `set_option maxHeartbeats ${heartbeats}`;
       header.limited.set(heartbeats, this.lean.runText(text, this.objects.inc(header.commandState)).state);
     }
@@ -99,12 +109,20 @@ class Theorems {
     const { objects, lean } = this;
     const text = `${statement} := by\n  sorry\n`;
     const syntax = this.parseAlone(commandState, text, 'statement');
-    const result = lean.runText(text, objects.inc(commandState), { afterCommand });
-    const errors = result.messages.filter(m => m.severity === 'error').map(m => m.data);
-    if (errors.length) { objects.dec(result.state); throw new InputError('statement', errors.join('\n')); }
-    const { name, constant } = this.findTheorem(syntax, result.state);
-    if (constant === undefined) throw new InputError('statement', `no theorem \`${name}\` came of it`);
-    return { state: result.state, syntax, name, constant };
+    let state;
+    try {
+      const result = lean.runText(text, objects.inc(commandState), { afterCommand });
+      state = result.state;
+      const errors = result.messages.filter(m => m.severity === 'error').map(m => m.data);
+      if (errors.length) throw new InputError('statement', errors.join('\n'));
+      const { name, constant } = this.findTheorem(syntax, state);
+      if (constant === undefined) throw new InputError('statement', `no theorem \`${name}\` came of it`);
+      return { state, syntax, name, constant };
+    } catch (error) {
+      objects.dec(syntax);
+      if (state) objects.dec(state);
+      throw error;
+    }
   }
 
   /**
