@@ -124,24 +124,16 @@ class RegistryLean:
     # --- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        wasm_js = importlib.resources.files(__package__).joinpath("wasm")
         child = ChildProcess(
-            _command(self.paths, Path(str(wasm_js))),
+            command_line(self.paths),
             framing="line",
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
             cwd="/",
         )
-        options = self.options
-        config = {
-            "wasmDir": str(self.paths.wasm_dir),
-            "memoryLimit": min(options.memory_mb, 2048) << 20,
-            "softMemoryLimit": min(options.soft_memory_mb, options.memory_mb) << 20,
-            "imports": options.imports,
-            "rules": self.rules,
-        }
+        first = first_line(self.paths, self.options)
         try:
             await child.start()
-            ready = msgspec.json.decode(await child.ask(_encode(config), options.start_seconds))
+            ready = msgspec.json.decode(await child.ask(first, self.options.start_seconds))
         except ChildError as error:
             raise LeanStartError(
                 f"the registry Lean did not start: {error}. "
@@ -274,8 +266,21 @@ def _text_problem(text: str, what: str, limit: int, *, empty: bool = False) -> s
     return None
 
 
-def _command(paths: RegistryPaths, wasm_js: Path) -> list[str]:
+def first_line(paths: RegistryPaths, options: RegistryOptions) -> bytes:
+    """The configuration that the process reads before it starts Lean."""
+    config = {
+        "wasmDir": str(paths.wasm_dir),
+        "memoryLimit": min(options.memory_mb, 2048) << 20,
+        "softMemoryLimit": min(options.soft_memory_mb, options.memory_mb) << 20,
+        "imports": options.imports,
+        "rules": options.rules or load_rules(),
+    }
+    return _encode(config)
+
+
+def command_line(paths: RegistryPaths) -> list[str]:
     """Node with a deep stack, no writing and reading of two folders only."""
+    wasm_js = Path(str(importlib.resources.files(__package__).joinpath("wasm")))
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack_kb = STACK_MB << 10 if hard == resource.RLIM_INFINITY else min(STACK_MB << 10, hard >> 10)
     return [

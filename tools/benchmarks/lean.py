@@ -1,0 +1,294 @@
+"""The registry Lean: how soon it is ready, and what the Lean server adds to a bare process.
+
+The peer is the same Lean process on two pipes, asked in a blocking loop: no server, no socket, no
+asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); one tactic step at a
+time, step by step, through `leanfleet lean serve` and authenticated sockets; steps per second of
+two processes, where the server's client runs many searches at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import Options, Row, row
+
+from leanfleet.lean.registry import RegistryLean, RegistryOptions, command_line, first_line
+from leanfleet.lean.toolchain import RegistryPaths, installed
+from leanfleet.messages import LeanError, Theorem
+
+STARTS = 7
+READY_LIMIT_SECONDS = 3.0
+SEARCHES = 8  # at once, for two processes
+_ROUNDS = 3
+_HEARTBEATS, _SECONDS = 20_000, 10.0
+
+STATEMENTS = (
+    "theorem b0 (p q r : Prop) : (p → q) ∧ (q → r) → p → r",
+    "theorem b1 (a b c : Nat) (h₁ : a ≤ b) (h₂ : b < c) : a + 1 ≤ c",
+    "theorem b2 (n : Nat) : n % 2 = 0 ∨ n % 2 = 1",
+    "theorem b3 (a b : Int) : (a + b) * (a - b) = a * a - b * b",
+    "theorem b4 {α : Type} (xs ys : List α) : (xs ++ ys).length = ys.length + xs.length",
+    "theorem b5 (f g : Nat → Nat) (h : ∀ n, f n = g n) : f = g",
+    "theorem b6 (x y : Nat) (h : x + 2 * y = 10) (h' : x = 4) : y = 3",
+    "theorem b7 (p q : Prop) (h : p ∨ q) : q ∨ p",
+)
+OPENING = ("intro h x", "constructor", "induction n", "cases h", "funext x", "skip")
+STEPS = (
+    "rfl",
+    "assumption",
+    "exact h",
+    "simp",
+    "simp_all",
+    "omega",
+    "decide",
+    "grind",
+    "constructor",
+    "exact nonsense",
+    "intro z",
+    "rw [Nat.add_comm]",
+)
+
+
+def run(options: Options) -> list[Row]:
+    paths = installed()
+    if paths is None:
+        raise SystemExit("no registry Lean on this machine: run `leanfleet lean install`")
+    starts = [asyncio.run(_start(paths)) for _ in range(STARTS)]
+    rows = [
+        row(
+            "lean",
+            "start to ready, warm",
+            "s",
+            starts,
+            "the limit",
+            [READY_LIMIT_SECONDS],
+            higher_is_better=False,
+        )
+    ]
+    each = options.seconds / _ROUNDS / 2
+    rows += _steps(paths, each)
+    return rows
+
+
+async def _start(paths: RegistryPaths) -> float:
+    lean = RegistryLean(paths)
+    began = time.perf_counter()
+    await lean.start()
+    seconds = time.perf_counter() - began
+    await lean.close()
+    return seconds
+
+
+def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
+    bare, served, added, bare_rate, served_rate = [], [], [], [], []
+    with contextlib.ExitStack() as stack:
+        pipes = [stack.enter_context(Pipe(paths)) for _ in range(2)]
+        with _server(1) as one, _server(2) as two:
+            for pipe in pipes:
+                pipe.work(seconds=2.0)
+            asyncio.run(_throughput(two, 2.0))
+            for _ in range(_ROUNDS):
+                differences, ours, theirs = asyncio.run(_latency(one, pipes[0], seconds))
+                added += differences
+                served.append(statistics.median(ours))
+                bare.append(statistics.median(theirs))
+                bare_rate.append(_bare_throughput(pipes, seconds))
+                served_rate.append(asyncio.run(_throughput(two, seconds)))
+    quartiles = statistics.quantiles(added, n=4)
+    return [
+        row("lean", "tactic step", "ms", served, "bare process", bare, higher_is_better=False),
+        Row(
+            "lean",
+            "added by the server to a step",
+            quartiles[1],
+            "ms",
+            "the limit",
+            0.5,
+            0.5 / max(quartiles[1], 1e-6),
+            quartiles[0],
+            quartiles[2],
+            0.5,
+            0.5,
+            len(added),
+        ),
+        row(
+            "lean",
+            f"two processes, {SEARCHES} searches",
+            "steps/s",
+            served_rate,
+            "two bare processes",
+            bare_rate,
+            higher_is_better=True,
+        ),
+    ]
+
+
+# --- the peer ---------------------------------------------------------------------------------------
+
+
+class Pipe:
+    """A bare Lean process, asked in a blocking way."""
+
+    def __init__(self, paths: RegistryPaths) -> None:
+        self.process = subprocess.Popen(
+            command_line(paths),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._send(first_line(paths, RegistryOptions()))
+        self.steps = 0
+
+    def __enter__(self) -> Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    def _send(self, line: bytes) -> dict:
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, op: str, **fields: object) -> dict:
+        request = {"op": op, "heartbeats": _HEARTBEATS, "seconds": _SECONDS, **fields}
+        return self._send(json.dumps(request).encode())
+
+    def open(self, statement: str) -> int:
+        reply = self.ask("open", imports=["Init"], header="", statement=statement)
+        return reply["ok"]["state"]
+
+    def step(self, state: int, tactic: str) -> list[int]:
+        self.steps += 1
+        reply = self.ask("tactic", state=state, tactic=tactic)
+        return [group["state"] for group in reply["ok"]["groups"]] if "ok" in reply else []
+
+    def work(self, seconds: float) -> None:
+        """Searches, one after the other, for so long."""
+        end = time.perf_counter() + seconds
+        while True:
+            for statement in STATEMENTS:
+                root = self.open(statement)
+                states = [root]
+                for opening in OPENING:
+                    states += self.step(root, opening)
+                for state in tuple(states):
+                    for tactic in STEPS:
+                        states += self.step(state, tactic)
+                        if time.perf_counter() >= end:
+                            self.ask("forget", states=states)
+                            return
+                self.ask("forget", states=states)
+
+
+def _bare_throughput(pipes: list[Pipe], seconds: float) -> float:
+    before = sum(pipe.steps for pipe in pipes)
+    threads = [threading.Thread(target=pipe.work, args=(seconds,)) for pipe in pipes]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=seconds + 60)
+    return (sum(pipe.steps for pipe in pipes) - before) / (time.perf_counter() - began)
+
+
+# --- ours -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _server(processes: int) -> Iterator[tuple[str, Path]]:
+    """`leanfleet lean serve` in a process of its own: (endpoint, keys folder)."""
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys"
+        command = [sys.executable, "-m", "leanfleet.cli", "lean", "serve", "--keys", str(keys)]
+        command += ["--set", f"lean.processes={processes}", "--set", "lean.verify_processes=0"]
+        command += ["--set", "lean.driver=registry", "--set", "lean.recycle_steps=1000000"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            line = process.stdout.readline().decode()
+            if not line.startswith("ready: "):
+                raise RuntimeError("the Lean server did not start; try `leanfleet lean serve`")
+            yield line.split()[1], keys
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+async def _latency(
+    server: tuple[str, Path], pipe: Pipe, seconds: float
+) -> tuple[list[float], list[float], list[float]]:
+    """Each step on both, one after the other: (differences, ours, bare), in ms."""
+    from leanfleet.roles.lean import connect
+
+    differences, ours, theirs = [], [], []
+    end = time.perf_counter() + 2 * seconds
+    async with connect(*server) as lean:
+        while time.perf_counter() < end:
+            for statement in STATEMENTS:
+                handle = await lean.open(Theorem("b", statement))
+                state = pipe.open(statement)
+                opened, states = [handle], [state]
+                for turn, tactic in enumerate(STEPS):
+                    if turn % 2:  # whoever comes second finds warm caches
+                        theirs.append(_timed(lambda: states.extend(pipe.step(state, tactic))))  # noqa: B023
+                    began = time.perf_counter()
+                    step = await lean.run_tactic(handle, tactic)
+                    ours.append(1000 * (time.perf_counter() - began))
+                    if not turn % 2:
+                        theirs.append(_timed(lambda: states.extend(pipe.step(state, tactic))))  # noqa: B023
+                    differences.append(ours[-1] - theirs[-1])
+                    if not isinstance(step, LeanError):
+                        opened += step.groups
+                await lean.forget(opened)
+                pipe.ask("forget", states=states)
+    return differences, ours, theirs
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Milliseconds."""
+    began = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - began)
+
+
+async def _throughput(server: tuple[str, Path], seconds: float) -> float:
+    from leanfleet.roles.lean import connect
+
+    steps, began = 0, time.perf_counter()
+    end = began + seconds
+
+    async def search(number: int) -> None:
+        nonlocal steps
+        turn = number
+        while time.perf_counter() < end:
+            root = await lean.open(Theorem("b", STATEMENTS[turn % len(STATEMENTS)]))
+            turn += 1
+            states, opened = [root], [root]
+            for tactic in OPENING:
+                step = await lean.run_tactic(root, tactic)
+                steps += 1
+                states += () if isinstance(step, LeanError) else step.groups
+            opened = list(states)
+            for state in states:
+                for tactic in STEPS:
+                    step = await lean.run_tactic(state, tactic)
+                    steps += 1
+                    opened += () if isinstance(step, LeanError) else step.groups
+                    if time.perf_counter() >= end:
+                        break
+            await lean.forget(opened)
+
+    async with connect(*server) as lean:
+        await asyncio.gather(*(search(number) for number in range(SEARCHES)))
+        return steps / (time.perf_counter() - began)
