@@ -6,6 +6,7 @@ See `transcript.py` for how to read the files of `conformance/`.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from drivers import NAMES, lacking, started
 from transcript import Expected, Transcript, read_transcript, renumbered
 
 from leanfleet.lean.environment import Environment
+from leanfleet.lean.native import NativeLean, NativeOptions
 from leanfleet.lean.state import digest, render_goal
+from leanfleet.lean.toolchain import NativePaths
 from leanfleet.messages import LeanError, Limits, ProofState
 
 TRANSCRIPTS = [
@@ -36,6 +39,33 @@ async def test_driver_plays_its_transcripts(driver: str):
                 differences += await play(lean, transcript)
         assert lean.alive, "a transcript ended the process"
     assert not differences, "\n\n".join(differences)
+
+
+@pytest.mark.needs("registry_lean")
+async def test_native_driver_on_the_registry_lean(tmp_path):
+    """The native driver's wrapping, grouping and separating, with real Lean behind the protocol.
+
+    Without the syntax check (it needs a compiler), so without the transcripts about it; and not
+    with the real REPL: see `fakes/registry_repl.py` for what this can't show.
+    """
+    paths = NativePaths(repl=tmp_path / "repl", lean=Path("lean"))
+    bridge = Path(__file__).parent.parent / "fakes" / "registry_repl.py"
+    paths.repl.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{bridge}'\n")
+    paths.repl.chmod(0o755)
+    lean = NativeLean(paths, NativeOptions(start_seconds=60, check_syntax=False))
+    differences, played = [], 0
+    try:
+        await lean.start()
+        for transcript in TRANSCRIPTS:
+            kinds = {step.error for step in transcript.steps}
+            if "native" in transcript.drivers and not kinds & {"parse", "forbidden"}:
+                differences += await play(lean, transcript)
+                played += 1
+        assert lean.alive, "a transcript ended the process"
+    finally:
+        await lean.close()
+    assert not differences, "\n\n".join(differences)
+    assert played >= 25
 
 
 def test_transcripts_cover_the_drivers():

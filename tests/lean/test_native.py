@@ -479,6 +479,25 @@ async def test_a_crash_during_a_verdict_is_no_verdict(obeying):
     assert isinstance(answer, LeanError) and answer.kind is ErrorKind.CRASH and answer.fatal
 
 
+# --- bad input ---------------------------------------------------------------------------------------
+
+BAD_TEXTS = ["", " \n", "exact \ud800", "exact \0", "x" * (2 << 20)]
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+async def test_text_that_never_reaches_lean(obeying, text):
+    lean = await obeying(OPEN.replace("'sorry' in text:", "text.startswith('theorem t'):"))
+    opened = await lean.open(THEOREM, LIMITS)
+    before = lean._child.stderr_tail()
+    assert (await lean.run_tactic(opened.id, text, LIMITS)).kind is ErrorKind.PARSE
+    assert (await lean.verify(THEOREM, text, LIMITS)).reason is VerdictReason.PARSE
+    assert (await lean.open(Theorem("t", text), LIMITS)).kind is ErrorKind.STATEMENT
+    if text.strip():
+        answer = await lean.open(Theorem("t", "theorem t : p", header=text), LIMITS)
+        assert answer.kind is ErrorKind.HEADER
+    assert lean.alive and lean._child.stderr_tail() == before
+
+
 # --- small things ------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leanfleet.lean.couple import group_goals, metavariables
@@ -86,6 +86,7 @@ _HYPOTHESES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.none() | st.sampled_from(["h", "refine_1.a"]), st.lists(_HYPOTHESES, max_size=4), _TYPES)
 def test_what_is_rendered_is_read_again(case, hypotheses, target):
     goal = Goal("", target, tuple(hypotheses), case)
@@ -143,6 +144,7 @@ def test_the_structural_hash_counts():
     assert digest([parse_goal("⊢ p", "1" * 16)]) != digest([parse_goal("⊢ p", "2" * 16)])
 
 
+@settings(deadline=None)
 @given(st.permutations(range(100, 106)))
 def test_any_renumbering_has_the_same_digest(numbers):
     text = "h : f ?m.{0} = ?m.{1}\n⊢ g ?m.{2} ?m.{0} ?m.{3} ?m.{4} ?m.{5}"

@@ -25,7 +25,7 @@ from importlib import resources
 from leanfleet.lean import native_reply as reply_of
 from leanfleet.lean.allowlist import Rules, check_kinds, load_rules
 from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
-from leanfleet.lean.compose import MAX_TACTIC_BYTES, PRELUDE, split_header
+from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, PRELUDE, split_header
 from leanfleet.lean.couple import group_goals
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.native_verify import verify
@@ -44,6 +44,9 @@ from leanfleet.messages import (
 
 STRICT_OPTIONS = PRELUDE + "set_option debug.skipKernelTC false\n"
 """Set again after every header."""
+
+MAX_CHECKED = 50_000
+"""Tactics whose syntax check is remembered."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,9 @@ class NativeLean:
     name = "native"
 
     UNTESTED = (
-        "The native driver was tested against recorded conversations played by a stand-in, which "
-        "proves its framing and its reading of replies, not that it works with a real toolchain.",
+        "The native driver was tested against recorded conversations played by a stand-in, and "
+        "with the registry Lean behind its protocol. That proves its framing, its reading of "
+        "replies and its grouping of goals, not that it works with a real toolchain.",
         "Its syntax check (native_guard.lean) was type-checked but never run.",
         "The heartbeat limit of one tactic is asked for with `set_option maxHeartbeats`, which "
         "Lean is known to ignore inside a tactic block in several versions (leanprover-community/"
@@ -143,6 +147,8 @@ class NativeLean:
         header = await self.header(theorem.header, limits.seconds)
         if isinstance(header, LeanError):
             return header
+        if problem := reply_of.text_problem(theorem.statement, "statement", MAX_TEXT_BYTES):
+            return LeanError(ErrorKind.STATEMENT, problem)
         text = f"{theorem.statement.rstrip()} := by\n  sorry"
         reply = await self.ask({"cmd": text, "env": header}, limits.seconds)
         if isinstance(reply, LeanError):
@@ -164,8 +170,8 @@ class NativeLean:
         saved = self._states.get(state)
         if saved is None:
             return self._gone() or LeanError(ErrorKind.CRASH, f"no state {state} in this process")
-        if len(tactic) > MAX_TACTIC_BYTES or "\0" in tactic:
-            return LeanError(ErrorKind.PARSE, f"a tactic has at most {MAX_TACTIC_BYTES} bytes")
+        if problem := reply_of.text_problem(tactic, "tactic", MAX_TACTIC_BYTES):
+            return LeanError(ErrorKind.PARSE, problem)
         refused = await self._check_syntax(saved.header, tactic, limits)
         if refused is None and saved.separate is not None:
             refused = await self._separate(saved, limits)
@@ -205,7 +211,7 @@ class NativeLean:
         """One request. A LeanError is of a machine kind, and fatal."""
         if self._child is None:
             return LeanError(ErrorKind.CRASH, "the Lean process was not started", fatal=True)
-        data = json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        data = json.dumps(request, ensure_ascii=False).encode()
         try:
             reply = json.loads(await self._child.ask(data, seconds))
         except ChildTimeout as error:
@@ -224,6 +230,8 @@ class NativeLean:
         """The environment after a header and the strict options, kept for the next theorem."""
         if header in self._headers:
             return self._headers[header]
+        if header.strip() and (problem := reply_of.text_problem(header, "header", MAX_TEXT_BYTES)):
+            return LeanError(ErrorKind.HEADER, problem)
         modules, rest = split_header(header)
         imports = "".join(f"import {name}\n" for name in modules if name != "Init")
         text = f"{imports}{PRELUDE}{rest.strip()}\n{STRICT_OPTIONS}"
@@ -313,6 +321,8 @@ class NativeLean:
             else:
                 why = check_kinds(kinds, self.rules)
                 refused = None if why is None else LeanError(ErrorKind.FORBIDDEN, why)
+            if len(self._checked) >= MAX_CHECKED:
+                self._checked.clear()
             self._checked[header, tactic] = refused
         return self._checked[header, tactic]
 

@@ -87,6 +87,19 @@ def parsed_kinds(reply: dict) -> list[tuple[str, str]] | LeanError:
     return kinds
 
 
+def text_problem(text: str, what: str, max_bytes: int) -> str | None:
+    """Why a text can't be sent to Lean at all."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return f"the {what} has half a surrogate pair: it is no Unicode text"
+    if not text.strip():
+        return f"the {what} is empty"
+    if size > max_bytes:
+        return f"the {what} has {size:,} bytes; at most {max_bytes:,} are accepted"
+    return f"the {what} contains a NUL" if "\0" in text else None
+
+
 def lean_string(text: str) -> str:
     """`text` as a string literal of Lean."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from leanfleet.lean import native_reply as reply_of
 from leanfleet.lean.allowlist import check_kinds
-from leanfleet.lean.compose import indent, proof_text, verdict_key
+from leanfleet.lean.compose import MAX_TEXT_BYTES, indent, proof_text, verdict_key
 from leanfleet.messages import ErrorKind, LeanError, Limits, Theorem, Verdict, VerdictReason
 from leanfleet.theorem import declared_name
 
@@ -55,6 +55,8 @@ async def verify(
 ) -> Verdict | LeanError:
     """The verdict on `proof`, the text after `by`. LeanError: no verdict (see `VerifyProof`)."""
     started = time.perf_counter()
+    if problem := reply_of.text_problem(proof, "proof", MAX_TEXT_BYTES):
+        return Verdict(False, VerdictReason.PARSE, problem, lean=lean.version)
     try:
         axioms = await _Check(lean, theorem, proof, limits).run()
         verdict = (True, VerdictReason.ACCEPTED, "", axioms)
@@ -83,6 +85,8 @@ class _Check:
         header = await self.lean.header(self.theorem.header, self.limits.seconds)
         if isinstance(header, LeanError):
             raise _Failed(header)
+        if problem := reply_of.text_problem(self.statement, "statement", MAX_TEXT_BYTES):
+            raise _Failed(LeanError(ErrorKind.STATEMENT, problem))
         await self.check_syntax(header)
         expected = await self.statement_type(header, name)
 
