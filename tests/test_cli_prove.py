@@ -23,7 +23,7 @@ def test_prove_prints_a_proof_that_verify_accepts(capsys, tmp_path):
 
 def test_many_theorems_with_a_header_as_json(capsys, tmp_path):
     header = tmp_path / "header.lean"
-    header.write_text("@[simp] def twice (n : Nat) : Nat := n + n\nnotation \"ℕ\" => Nat\n")
+    header.write_text('@[simp] def twice (n : Nat) : Nat := n + n\nnotation "ℕ" => Nat\n')
     theorems = tmp_path / "theorems.jsonl"
     rows = [
         {"name": "good", "statement": "theorem good (n : ℕ) : twice n = 2 * n"},

@@ -20,7 +20,7 @@ find_python() {
 
 # What an installation depends on. A moved folder counts: an editable install names its place.
 setup_key() {
-    { pwd; .venv/bin/python --version; cat setup.cfg pyproject.toml constraints.txt; } 2>&1 |
+    { pwd; .venv/bin/python --version; cat setup.cfg pyproject.toml tools/constraints.txt; } 2>&1 |
         cksum | tr ' ' '-'
 }
 
@@ -41,7 +41,7 @@ set_up() {
     fi
     echo "installing leanfleet into .venv"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --constraint constraints.txt --editable ".${extra:+[$extra]}" ||
+        --constraint tools/constraints.txt --editable ".${extra:+[$extra]}" ||
         die "pip could not install leanfleet (its own message is above)"
     echo "$key" > ".venv/.ready-$extra"
 }

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import Options, Row, row
-
 from leanfleet.lean.registry import RegistryLean, RegistryOptions, command_line, first_line
 from leanfleet.lean.toolchain import RegistryPaths, installed
 from leanfleet.messages import LeanError, Theorem

@@ -14,8 +14,6 @@ from leanfleet.commands._options import add_parser
 if TYPE_CHECKING:
     from leanfleet.prover import ProofResult
 
-SMOKE_THEOREMS = 8
-
 _EXAMPLES = """\
   leanfleet quickstart --config configs/quickstart.yaml
   leanfleet quickstart --config configs/quickstart.yaml --smoke --out runs/smoke
@@ -30,9 +28,7 @@ def register(subparsers) -> None:
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument(
-        "--smoke", action="store_true", help=f"only the first {SMOKE_THEOREMS} theorems"
-    )
+    parser.add_argument("--smoke", action="store_true", help="only the last theorem of each kind")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/quickstart"), metavar="FOLDER", help="%(default)s"
     )
@@ -47,7 +43,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config, arguments.overrides)
     theorems = [entry.theorem() for entry in config.theorems]
-    theorems = theorems[:SMOKE_THEOREMS] if arguments.smoke else theorems
+    if arguments.smoke:
+        theorems = list({theorem.source: theorem for theorem in theorems}.values())
     if not theorems:
         raise ValueError(f"{arguments.config}: `theorems` is empty, so there is nothing to prove")
     budget = Budget(config.prove.simulations, config.prove.seconds, config.lean.limits)

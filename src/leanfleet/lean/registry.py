@@ -192,7 +192,7 @@ class RegistryLean:
             reply.seconds,
         )
 
-    # --- for comparison with other Leans and naive checkers, never for search ---------------------------
+    # --- for comparison with other Leans and naive checkers, never for search ------
 
     async def run_commands(
         self, text: str, env: int | None = None, *, imports: Sequence[str] = ("Init",)
@@ -206,7 +206,7 @@ class RegistryLean:
         reply = await self._call("tactic", Limits(), state=state, tactic=tactic, checked=False)
         return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
 
-    # --- inside -------------------------------------------------------------------------------------------
+    # --- inside ------
 
     def _theorem(self, theorem: Theorem) -> dict[str, Any] | LeanError:
         if problem := _text_problem(theorem.header, "header", MAX_TEXT_BYTES, empty=True):
