@@ -78,7 +78,8 @@ class Connection:
         socket.curve_publickey = self._client_keys.public
         socket.curve_secretkey = self._client_keys.secret
         socket.curve_serverkey = self._server_public
-        # Never reconnect by itself; -1 would, at the end, drop answers that have arrived.
+        # Never reconnect by itself. Not -1: then libzmq 4.3.5 drops answers that have arrived when
+        # the connection ends, and its context cannot be terminated after a failed handshake.
         socket.setsockopt(zmq.RECONNECT_IVL, _NEVER_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, max(1, int(seconds * 1000)))
         socket.setsockopt(zmq.SNDHWM, _SEND_QUEUE)

@@ -230,7 +230,7 @@ async def test_an_empty_allow_list_admits_nobody():
             await client.request(b"x", seconds=30)
 
 
-@pytest.mark.parametrize("key", [b"", b"short", b"\x00" * 40, STRANGER.public + b"x"])
+@pytest.mark.parametrize("key", [b"", b"short", b"\x00" * 40, STRANGER.public + b"x"], ids=len)
 async def test_a_key_that_is_none_is_a_users_mistake(key):
     with pytest.raises(ValueError, match="not a CURVE key"):
         WireClient("tcp://127.0.0.1:1", client_keys=CLIENT, server_public=key)
