@@ -11,13 +11,16 @@ import functools
 import hashlib
 import importlib.resources
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The table. Entries of `options` may be `name=value`: settable to that value only."""
+    """The table. An entry of `options` may be `name=value` (settable to that value only) or
+    `name<=number`. `configKinds`: what a tactic's configuration may consist of; `configCalls`:
+    constructors that may be applied there, as in `(occs := .pos [1])`."""
 
     about: str
     version: int
@@ -28,6 +31,8 @@ class Rules(msgspec.Struct, frozen=True):
     headerOptions: tuple[str, ...]
     attributes: tuple[str, ...]
     configIdents: tuple[str, ...]
+    configKinds: tuple[str, ...]
+    configCalls: tuple[str, ...]
 
     def extended(self, kinds: Sequence[str]) -> Rules:
         """With further tactic kinds allowed (`lean.allow` in the configuration)."""
@@ -62,20 +67,54 @@ def check_kinds(kinds: Iterable[tuple[str, str]], rules: Rules | None = None) ->
             return f"syntax `{kind}` is not on the allow-list"
         if kind.endswith(".set_option") and (reason := _check_option(text, rules)):
             return reason
-        if kind in ("Lean.Parser.Tactic.optConfig", "Lean.Parser.Tactic.config"):
-            words = text.replace(".", " ").replace("+", " ").replace("(", " ").replace("{", " ")
-            for word in rules.configIdents:
-                if word in words.split():
-                    return f"the option `{word}` of a tactic is not allowed"
-            if "⟨" in text:
-                return "a tactic's configuration names its fields"
+        if kind in _CONFIGURATION and (reason := _check_config(text, rules)):
+            return reason
+    return None
+
+
+_CONFIGURATION = ("Lean.Parser.Tactic.optConfig", "Lean.Parser.Tactic.config")
+_TOKEN = re.compile(r"""\s*([\w.'«»]+|"(?:[^"\\]|\\.)*"|:=|[][(){},+-])""")
+_OPENING, _CLOSING = "({[", ")}]"
+
+
+def _check_config(text: str, rules: Rules) -> str | None:
+    """Lean compiles and runs the value of a configuration: only plain values may stand there.
+
+    Without Lean's tree (syntax.js has it) this goes by tokens: items `+word`, `-word`, `(…)`, and
+    inside brackets no operator and no two values side by side, which would be an application.
+    """
+    depth, before, position = 0, "", 0
+    while match := _TOKEN.match(text, position):
+        token, position = match.group(1), match.end()
+        if set(token.split(".")) & set(rules.configIdents):
+            return f"the option `{token}` of a tactic is not allowed"
+        is_value = token not in ("with", ":=", ",", "+", "-") and token not in _CLOSING
+        after_value = before not in ("", "with", ":=", ",", "+", "-") and before not in _OPENING
+        if depth == 0:
+            plain = token in "+-(" or before in ("+", "-")
+        else:
+            called = before.startswith(".") and before[1:] in rules.configCalls
+            plain = token not in "+-" and (called or not (is_value and after_value))
+        if not plain:
+            return "a tactic's configuration takes plain values"
+        depth += (token in _OPENING) - (token in _CLOSING)
+        before = token
+    if text[position:].strip() or depth:
+        return "a tactic's configuration takes plain values"
     return None
 
 
 def _check_option(text: str, rules: Rules) -> str | None:
     words = text.split()
     name, value = (words + ["?", "?", "?"])[1:3]
-    table = dict(entry.partition("=")[::2] for entry in rules.options)
-    if name in table and table[name] in ("", value):
+    if any(_may_set(entry, name, value) for entry in rules.options):
         return None
     return f"set_option {name} {value} is not allowed"
+
+
+def _may_set(entry: str, name: str, value: str) -> bool:
+    option, bounded, bound = entry.partition("<=")
+    if bounded:
+        return name == option and value.isdecimal() and value.isascii() and int(value) <= int(bound)
+    option, fixed, wanted = entry.partition("=")
+    return name == option and (not fixed or value == wanted)

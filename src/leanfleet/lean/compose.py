@@ -18,6 +18,7 @@ statement is a variable, and anything about it can be proved."""
 MAX_TEXT_BYTES = 1 << 20  # of one statement, header or proof
 MAX_TACTIC_BYTES = 64 << 10
 
+_BLANK = " \t\r\n"  # what Lean and verify.js hold for blank, unlike Python's own idea
 _IMPORT = re.compile(r"import\s+(?:all\s+)?([\w.«»]+)[ \t]*(?:--.*)?")
 
 
@@ -43,8 +44,8 @@ def split_header(header: str) -> tuple[tuple[str, ...], str]:
 
 def indent(proof: str) -> str:
     """The text as it stands under `by`: two columns in (verify.js does the same)."""
-    lines = proof.rstrip().split("\n")
-    return "\n".join(f"  {line}" if line.strip() else "" for line in lines)
+    lines = proof.rstrip(_BLANK).split("\n")
+    return "\n".join(f"  {line}" if line.strip(_BLANK) else "" for line in lines)
 
 
 def proof_text(theorem: Theorem, proof: str) -> str:

@@ -6,6 +6,7 @@
 const { FIELD, CTOR, EXPR_FLAG } = require('./layout.js');
 const { GoalHasher } = require('./hash.js');
 const { LeanException } = require('./monad.js');
+const { Audit } = require('./audit.js');
 
 /** A tactic that failed for a reason of its own; `kind` as in ErrorKind of messages.py. */
 class TacticError extends Error {
@@ -18,6 +19,7 @@ class Goals {
     this.monad = monad;
     this.syntax = syntax;
     this.objects = lean.objects;
+    this.audit = new Audit(lean);
   }
 
   // --- snapshots -------------------------------------------------------------------------------------
@@ -43,8 +45,7 @@ class Goals {
 
   /**
    * The proof states of the `sorry`s in a command that was just elaborated.
-   * @param commandState with the command's info trees @param env from before the command: with the
-   *   later one, `exact?` would prove the theorem by itself
+   * @param commandState with the command's info trees @param env see searchEnv
    * @returns {Array<{state, goals: [{text, hash}], position}>}
    */
   sorries(commandState, env, own) {
@@ -53,11 +54,30 @@ class Goals {
       const core = objects.withField(objects.inc(objects.refValue(contexts[5])), FIELD.CoreState.env, objects.inc(env));
       objects.setRef(contexts[5], objects.withField(core, FIELD.CoreState.ngen, objects.inc(objects.field(found.context, FIELD.ContextInfo.ngen))));
       monad.setField(contexts[3], FIELD.MetaState.mctx, objects.inc(found.mctx));
-      const goals = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
+      const sites = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
+      const goals = this.withoutSelf(contexts, sites);
       let described;
       try { described = this.describe(contexts, objects.list(goals)); } catch (error) { objects.dec(goals); throw error; }
       return { state: this.snapshot(contexts, commandState, own, goals), goals: described, position: found.position };
     }));
+  }
+
+  /**
+   * The environment for the goals of a theorem that was just declared with `sorry`. The one from
+   * before: with the later one `exact?` would prove the theorem by itself. But where the statement
+   * has definitions of its own (a `match` in it), goals mean nothing without them.
+   */
+  searchEnv(before, after) { return this.audit.added(before, after).length > 1 ? after : before; }
+
+  /**
+   * Goals (a list, owned, in and out) without the theorem's own name as a hypothesis: what recursion
+   * through it leads to, Lean only judges when the proof is complete. `exact t` would close `t`.
+   */
+  withoutSelf(contexts, goals) {
+    const { objects, monad } = this;
+    const cleared = objects.list(goals).map(goal => monad.meta('l_Lean_MVarId_clearImplDetails', contexts, objects.inc(goal)));
+    objects.dec(goals);
+    return objects.makeList(cleared);
   }
 
   /** A goal list (owned) with one fresh metavariable, for `sorry` in the place of a term. */
@@ -145,13 +165,13 @@ class Goals {
         const errors = messages.filter(m => m.severity === 'error');
         if (errors.length) throw new TacticError('tactic', errors.map(m => m.data).join('\n'));
         const dependencies = after.map(goal => this.dependencies(contexts, goal));
-        this.checkAssignments(contexts, before, after, dependencies);
+        this.checkAssignments(contexts, this.lean.env(commandState), before, after, dependencies);
         return {
           groups: this.split(contexts, commandState, state.own, after, dependencies),
           messages: messages.map(m => m.data),
         };
       } finally { objects.dec(goalsRef); }
-    });
+    }, text);
   }
 
   /** evalTactic (syntax owned) without error recovery, then drops the goals that got solved. */
@@ -195,10 +215,10 @@ class Goals {
   }
 
   /**
-   * What was assigned must not hide a `sorry` (`apply?` closes goals so), nor leave holes that no
-   * remaining goal would ever fill.
+   * What was assigned must not hide a `sorry` (`apply?` closes goals so) or anything else that no
+   * verdict accepts, nor leave holes that no remaining goal would ever fill.
    */
-  checkAssignments(contexts, before, after, dependencies) {
+  checkAssignments(contexts, headerEnv, before, after, dependencies) {
     const { objects, monad } = this;
     const open = new Set(after.map(goal => objects.name(goal)));
     for (const set of dependencies) for (const name of set) open.add(name);
@@ -207,17 +227,38 @@ class Goals {
       const mvar = monad.mvarExpr(goal), value = monad.instantiate(contexts, mvar);
       objects.dec(mvar);
       const hasMVar = (objects.scalar32(value, 4) & EXPR_FLAG.hasExprMVar) !== 0;
-      const hidden = objects.unbox(objects.call('l_Lean_Expr_hasSorry', objects.inc(value)));
-      let left = [];
+      let hidden = this.audit.forbiddenConstant(value, monad.env(contexts), headerEnv), left = [];
       if (hasMVar) {
         const ids = monad.meta('l_Lean_Meta_getMVarsNoDelayed', contexts, objects.inc(value));
         left = objects.array(ids).map(id => objects.name(id)).filter(name => !open.has(name));
         objects.dec(ids);
+        hidden ??= this.forbiddenInDelayed(contexts, headerEnv, value);
       }
       objects.dec(value);
-      if (hidden) throw new TacticError('tactic', 'the goal was closed with a hidden `sorry`');
+      if (hidden === 'sorryAx') throw new TacticError('tactic', 'the goal was closed with a hidden `sorry`');
+      if (hidden) throw new TacticError('tactic', `the proof uses \`${hidden}\`, which no verdict accepts`);
       if (left.length) throw new TacticError('tactic', 'the tactic leaves metavariables behind that are no goals');
     }
+  }
+
+  /** The same in what waits under binders for the rest of its proof (delayed assignments). */
+  forbiddenInDelayed(contexts, headerEnv, value) {
+    const { objects, monad } = this;
+    const ids = monad.meta('l_Lean_Meta_getMVars', contexts, objects.inc(value));
+    let found;
+    for (const id of objects.array(ids)) {
+      const option = objects.call('l_Lean_MetavarContext_getDelayedMVarAssignmentCore_x3f', objects.inc(monad.mctx(contexts)), objects.inc(id));
+      if (!objects.isScalar(option)) {
+        const pending = monad.mvarExpr(objects.field(objects.field(option, 0), 1)); // fvars, mvarIdPending
+        const inside = monad.instantiate(contexts, pending);
+        found ??= this.audit.forbiddenConstant(inside, monad.env(contexts), headerEnv);
+        objects.dec(inside);
+        objects.dec(pending);
+      }
+      objects.dec(option);
+    }
+    objects.dec(ids);
+    return found;
   }
 
   // --- groups ------------------------------------------------------------------------------------------

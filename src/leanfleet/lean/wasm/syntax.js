@@ -6,12 +6,15 @@ const { CTOR } = require('./layout.js');
 
 /** Kinds that group or mark other syntax and mean nothing by themselves. */
 const NEUTRAL = new Set(['null', 'group', 'hygieneInfo', 'choice']);
+/** Where a tactic's configuration begins. */
+const CONFIGURATION = new Set(['Lean.Parser.Tactic.optConfig', 'Lean.Parser.Tactic.config']);
 
 class Syntax {
   /**
    * @param {Lean} lean
    * @param {object} rules {tactics, terms, commands: kinds; options: settable options;
-   *   attributes; configIdents: identifiers refused in a tactic's configuration}
+   *   attributes; configKinds: what a tactic's configuration may consist of; configCalls:
+   *   constructors that may be applied there, as in `.pos [1]`; configIdents: identifiers refused there}
    */
   constructor(lean, rules) {
     this.lean = lean;
@@ -21,6 +24,8 @@ class Syntax {
     this.options = optionTable(rules.options);
     this.headerOptions = optionTable([...rules.options, ...rules.headerOptions]);
     this.attributes = new Set(rules.attributes);
+    this.configKinds = new Set(rules.configKinds);
+    this.configCalls = new Set(rules.configCalls);
     this.configWords = new Set(rules.configIdents);
     this.kindNames = new Map(); // address of a persistent Name -> text
   }
@@ -80,9 +85,9 @@ class Syntax {
     if (!NEUTRAL.has(kind) && !kinds.has(kind) && !(own && own.has(kind, this.objects.field(syntax, 1)))) {
       return kind.endsWith('antiquot') ? 'antiquotations are not allowed' : `syntax \`${kind}\` is not on the allow-list`;
     }
-    const special = this.specialRule(kind, syntax, options, inConfig);
+    const configured = inConfig || CONFIGURATION.has(kind);
+    const special = this.specialRule(kind, syntax, options, configured);
     if (special) return special;
-    const configured = inConfig || kind === 'Lean.Parser.Tactic.optConfig' || kind === 'Lean.Parser.Tactic.config';
     for (const child of this.args(syntax)) {
       const reason = this.forbidden(child, kinds, options, own, configured);
       if (reason) return reason;
@@ -95,16 +100,22 @@ class Syntax {
     if (/\.set_option$/.test(kind)) {
       const [, option, ...value] = this.children(syntax);
       const name = option !== undefined && this.isIdent(option) ? this.identText(option) : '?';
-      const words = value.map(part => this.firstWord(part)).join(' ').trim();
-      const required = options.get(name);
-      return required === '' || (required !== undefined && words.split(' ')[0] === required) ? undefined : `set_option ${name} ${words} is not allowed`;
+      const word = value.map(part => this.firstWord(part)).join(' ').trim().split(' ')[0];
+      return options.get(name)?.(word) ? undefined : `set_option ${name} ${word} is not allowed`;
     }
     if (kind === 'Lean.Parser.Attr.simple') {
       const text = this.firstWord(syntax);
       return this.attributes.has(text) ? undefined : `attribute \`${text}\` is not allowed`;
     }
-    if (inConfig && kind === 'Lean.Parser.Term.anonymousCtor') return 'a tactic\'s configuration names its fields';
+    // Lean compiles and runs a configuration's value: no application, no operator, nothing to compute
+    if (inConfig && !NEUTRAL.has(kind) && !this.configKinds.has(kind) && !this.isConfigCall(kind, syntax)) return `a tactic's configuration takes plain values, not \`${kind}\``;
     return undefined;
+  }
+
+  isConfigCall(kind, syntax) {
+    if (kind !== 'Lean.Parser.Term.app') return false;
+    const [called] = this.children(syntax);
+    return this.isNode(called) && this.kind(called) === 'Lean.Parser.Term.dotIdent' && this.children(called).some(part => this.isIdent(part) && this.configCalls.has(this.identText(part)));
   }
 
   /** Text of the first identifier or atom. */
@@ -145,9 +156,14 @@ class Syntax {
   }
 }
 
-/** ['a', 'b=false'] as a Map from option to the only value it may take ('': any). */
+/** ['a', 'b=false', 'c<=99'] as a Map from option to whether it may have a value. */
 function optionTable(entries) {
-  return new Map(entries.map(entry => { const [name, value = ''] = entry.split('='); return [name, value]; }));
+  return new Map(entries.map(entry => {
+    const [, name, relation, bound] = /^(.*?)(?:(<=|=)(.*))?$/.exec(entry);
+    if (relation === '=') return [name, word => word === bound];
+    if (relation === '<=') return [name, word => /^[0-9]+$/.test(word) && Number(word) <= Number(bound)];
+    return [name, () => true];
+  }));
 }
 
 module.exports = { Syntax };

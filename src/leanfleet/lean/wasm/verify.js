@@ -6,8 +6,8 @@ const { FIELD, CTOR } = require('./layout.js');
 const { InputError } = require('./theorems.js');
 const { LeanFailure } = require('./objects.js');
 
-const ALLOWED_AXIOMS = ['propext', 'Classical.choice', 'Quot.sound'];
-const KIND_AXIOM = 2; // Lean.ConstantKind: defn, thm, axiom, …
+const { LeanException } = require('./monad.js');
+const { Audit, ALLOWED_AXIOMS } = require('./audit.js');
 
 /** A refusal; `reason` as in VerdictReason of messages.py. */
 class Refusal extends Error {
@@ -16,7 +16,7 @@ class Refusal extends Error {
 
 class Verifier {
   constructor(lean, monad, syntax, theorems) {
-    Object.assign(this, { lean, monad, syntax, theorems, objects: lean.objects });
+    Object.assign(this, { lean, monad, syntax, theorems, objects: lean.objects, audit: new Audit(lean) });
   }
 
   /**
@@ -35,6 +35,8 @@ class Verifier {
       return { accepted: true, reason: 'accepted', message: '', axioms };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
+      // what an interrupted elaboration says is no verdict on the proof
+      if (this.lean.watchdog.fired) throw new LeanException('interrupted', true);
       return { accepted: false, reason: error.reason, message: error.message, axioms: error.axioms };
     } finally {
       owned.forEach(o => this.objects.dec(o));
@@ -66,7 +68,7 @@ class Verifier {
     const { name, constant } = theorems.findTheorem(expected.syntax, result.state);
     if (constant === undefined) throw new Refusal('missing', `no theorem \`${name}\` in the environment afterwards`);
     owned.push(constant);
-    this.checkType(expected.constant, constant);
+    this.checkType(expected, constant, lean.env(commandState), lean.env(result.state));
     const axioms = this.checkAxioms(constant, result.state, header.baseEnv);
     this.replay(lean.env(commandState), lean.env(result.state));
     return axioms;
@@ -92,38 +94,56 @@ class Verifier {
     }
   }
 
-  checkType(expected, found) {
-    const { objects, theorems, lean } = this;
+  /**
+   * Rule 2: a theorem with the very type that the statement alone has. What the type mentions of
+   * its own making (matchers, instances inside it) has to be the same in both environments too.
+   */
+  checkType(expected, found, headerEnv, env) {
+    const { objects, theorems, lean, audit } = this;
     if (!theorems.isTheorem(found)) throw new Refusal('type', 'what was declared is no theorem');
-    const [a, b] = [expected, found].map(info => theorems.constantVal(info));
-    const levels = [a, b].map(val => objects.list(objects.field(val, FIELD.ConstantVal.levelParams)).map(n => objects.name(n)).join(' '));
-    const [typeA, typeB] = [a, b].map(val => objects.field(val, FIELD.ConstantVal.type));
-    if (levels[0] !== levels[1] || !lean.exports.lean_expr_eqv(typeA, typeB)) {
-      throw new Refusal('type', 'the theorem that was proved is not the one that was stated');
+    const pairs = [[expected.constant, found]], seen = new Set(), owned = [];
+    let same = true;
+    while (same && pairs.length) {
+      const infos = pairs.pop();
+      same = infos[1] !== undefined && this.sameLevels(...infos);
+      // of two proofs the types suffice; of the theorem itself there is nothing else to compare
+      const [trusted, other] = same ? infos.map(info => audit.expressions(info, owned).slice(0, theorems.isTheorem(info) ? 1 : 2)) : [[], []];
+      same &&= trusted.length === other.length && trusted.every((e, i) => lean.exports.lean_expr_eqv(e, other[i]));
+      for (const name of same ? trusted.flatMap(e => this.usedConstants(e, owned)) : []) {
+        const text = objects.name(name);
+        if (seen.has(text) || audit.contains(headerEnv, name)) continue;
+        seen.add(text);
+        const both = [lean.env(expected.state), env].map(where => audit.find(where, name));
+        owned.push(...both.filter(info => info !== undefined));
+        pairs.push(both);
+      }
     }
+    owned.forEach(o => objects.dec(o));
+    if (!same) throw new Refusal('type', 'the theorem that was proved is not the one that was stated');
   }
 
-  /** Rule 3. Library theorems come without proofs here and look like axioms: their original kind tells. */
+  sameLevels(...infos) {
+    const { objects, theorems } = this;
+    const [a, b] = infos.map(info => objects.list(objects.field(theorems.constantVal(info), FIELD.ConstantVal.levelParams)).map(n => objects.name(n)));
+    return a.length === b.length && a.every((level, i) => level === b[i]);
+  }
+
+  /** Names (borrowed from what goes to `owned`) of the constants in an Expr (borrowed). */
+  usedConstants(expr, owned) {
+    const names = this.objects.call('l_Lean_Expr_getUsedConstants', this.objects.inc(expr));
+    owned.push(names);
+    return this.objects.array(names);
+  }
+
+  /** Rule 3. */
   checkAxioms(constant, commandState, baseEnv) {
     const { objects, lean, theorems } = this;
     const name = objects.field(theorems.constantVal(constant), FIELD.ConstantVal.name);
-    const start = objects.constructor_(0, [objects.box(1), objects.makeArray([])]);
-    const pair = lean.exports.l_Lean_CollectAxioms_collect(objects.inc(name), objects.inc(lean.env(commandState)), start) >>> 0;
-    const axioms = objects.array(objects.field(objects.field(pair, 1), 1))
-      .filter(axiom => !this.isLibraryTheorem(axiom, baseEnv)).map(axiom => objects.name(axiom));
-    objects.dec(pair);
+    const axioms = this.audit.axioms(name, lean.env(commandState), baseEnv);
     if (axioms.includes('sorryAx')) throw new Refusal('sorry', 'it depends on `sorryAx`', axioms);
     const bad = axioms.filter(axiom => !ALLOWED_AXIOMS.includes(axiom));
     if (bad.length) throw new Refusal('axioms', `it depends on the axioms ${bad.join(', ')}`, axioms);
     return axioms;
-  }
-
-  isLibraryTheorem(name, baseEnv) {
-    const { objects } = this;
-    const option = objects.call('l_Lean_getOriginalConstKind_x3f', objects.inc(baseEnv), objects.inc(name));
-    const known = !objects.isScalar(option), kind = known ? objects.unbox(objects.field(option, 0)) : KIND_AXIOM;
-    objects.dec(option);
-    return known && kind !== KIND_AXIOM;
   }
 
   /**
@@ -132,8 +152,7 @@ class Verifier {
    */
   replay(before, after) {
     const { objects } = this;
-    const old = new Set(this.ownConstants(before).map(([name]) => objects.name(name)));
-    const added = this.ownConstants(after).filter(([name]) => !old.has(objects.name(name)));
+    const added = this.audit.added(before, after);
     let map = objects.call('l_Std_HashMap_emptyWithCapacity___redArg', objects.box(8));
     for (const [name, info] of added) {
       map = objects.call('l_Std_HashMap_insert___redArg', objects.inc(objects.global('l_Lean_Name_instBEq')),
@@ -147,29 +166,11 @@ class Verifier {
       throw new Refusal('kernel', 'the kernel refused a declaration of the proof on a second check');
     }
   }
-
-  /** [name, ConstantInfo] (borrowed) of what was declared since the imports. */
-  ownConstants(env) {
-    const { objects, lean } = this;
-    const kernelEnv = lean.exports.lean_elab_environment_to_kernel_env(objects.inc(env)) >>> 0;
-    const map = objects.field(objects.field(kernelEnv, FIELD.KernelEnv.constants), FIELD.SMap.map2);
-    const list = objects.call('l_Lean_PersistentHashMap_toList___redArg', objects.inc(map));
-    const pairs = objects.list(list).map(pair => [objects.field(pair, 0), objects.field(pair, 1)]);
-    this.keep(list, kernelEnv);
-    return pairs;
-  }
-
-  /** Holds what borrowed results point into until the next verdict. */
-  keep(...values) {
-    this.kept ??= [];
-    this.kept.push(...values);
-    while (this.kept.length > 8) this.objects.dec(this.kept.shift());
-  }
 }
 
-/** Every line two columns in: the text stands under `by` then. Search composes the same way. */
+/** Every line two columns in: the text stands under `by` then (compose.py does the same). */
 function indent(text) {
-  return text.replace(/\s+$/, '').split('\n').map(line => (line.trim() ? `  ${line}` : '')).join('\n');
+  return text.replace(/[ \t\r\n]+$/, '').split('\n').map(line => (/[^ \t\r]/.test(line) ? `  ${line}` : '')).join('\n');
 }
 
 module.exports = { Verifier };

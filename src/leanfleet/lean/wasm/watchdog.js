@@ -34,6 +34,9 @@ class Watchdog {
     if (Atomics.load(this.control, SLEEPING)) Atomics.notify(this.control, STATE);
   }
 
+  /** Whether the running call has been told to stop. */
+  get fired() { return Atomics.load(this.control, STATE) !== ARMED; }
+
   /** Why the call was told to stop: 'timeout', 'memory' or undefined. */
   disarm() {
     if (Atomics.compareExchange(this.control, STATE, ARMED, IDLE) === ARMED) return undefined;
