@@ -206,6 +206,11 @@ class RegistryLean:
         reply = await self._call("tactic", Limits(), state=state, tactic=tactic, checked=False)
         return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
 
+    async def status(self) -> dict[str, int] | LeanError:
+        """{states, memory, live, rss}: bytes of Lean's heap, allocated in it, resident."""
+        reply = await self._call("status", Limits())
+        return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
+
     # --- inside ------
 
     def _theorem(self, theorem: Theorem) -> dict[str, Any] | LeanError:
@@ -291,6 +296,7 @@ def command_line(paths: RegistryPaths) -> list[str]:
         str(paths.node),
         f"--stack-size={stack_kb * 15 // 16}",
         "--no-warnings",
+        "--wasm-lazy-validation",  # each function when it is first called: 0.4 s of the start
         "--permission",
         "--allow-worker",
         f"--allow-fs-read={wasm_js}/*",

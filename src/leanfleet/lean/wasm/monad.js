@@ -28,10 +28,11 @@ class Monad {
   /**
    * f(contexts) in TermElabM on top of a Command.State (borrowed). contexts are borrowed:
    * [Term.Context, Term.State ref, Meta.Context, Meta.State ref, Core.Context, Core.State ref].
+   * `source` is the text that positions in syntax refer to.
    */
-  run(commandState, f) {
+  run(commandState, f, source = '') {
     const { objects, lean } = this;
-    const input = lean.inputContext('');
+    const input = lean.inputContext(source);
     const stateRef = objects.makeRef(objects.inc(commandState));
     let value;
     this.thrown = null;
