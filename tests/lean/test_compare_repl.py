@@ -1,6 +1,7 @@
 """The table of differences between the registry Lean and a native one is made, not written."""
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -9,8 +10,10 @@ import pytest
 def tool(root):
     spec = importlib.util.spec_from_file_location("compare_repl", root / "tools/compare_repl.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    return module
+    yield module
+    del sys.modules[spec.name]
 
 
 def test_requests_are_joined_lines_between_empty_ones(tool):
