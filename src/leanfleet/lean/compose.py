@@ -44,7 +44,7 @@ def split_header(header: str) -> tuple[tuple[str, ...], str]:
 
 def indent(proof: str) -> str:
     """The text as it stands under `by`: two columns in (verify.js does the same)."""
-    lines = proof.rstrip(_BLANK).split("\n")
+    lines = proof.replace("\r\n", "\n").rstrip(_BLANK).split("\n")
     return "\n".join(f"  {line}" if line.strip(_BLANK) else "" for line in lines)
 
 

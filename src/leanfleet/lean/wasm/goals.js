@@ -46,16 +46,17 @@ class Goals {
   /**
    * The proof states of the `sorry`s in a command that was just elaborated.
    * @param commandState with the command's info trees @param env see searchEnv
+   * @param self whether the goals may refer to what is being declared
    * @returns {Array<{state, goals: [{text, hash}], position}>}
    */
-  sorries(commandState, env, own) {
+  sorries(commandState, env, own, { self = true } = {}) {
     return this.allOrNone(this.findSorries(commandState), found => this.monad.run(commandState, contexts => {
       const { objects, monad } = this;
       const core = objects.withField(objects.inc(objects.refValue(contexts[5])), FIELD.CoreState.env, objects.inc(env));
       objects.setRef(contexts[5], objects.withField(core, FIELD.CoreState.ngen, objects.inc(objects.field(found.context, FIELD.ContextInfo.ngen))));
       monad.setField(contexts[3], FIELD.MetaState.mctx, objects.inc(found.mctx));
       const sites = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
-      const goals = this.withoutSelf(contexts, sites);
+      const goals = self ? sites : this.withoutSelf(contexts, sites);
       let described;
       try { described = this.describe(contexts, objects.list(goals)); } catch (error) { objects.dec(goals); throw error; }
       return { state: this.snapshot(contexts, commandState, own, goals), goals: described, position: found.position };

@@ -44,7 +44,8 @@ class Session {
     let result;
     try {
       result = this.theorems.elaborate(commandState, statement, now => {
-        sites.push(...this.goals.sorries(now, this.lean.env(commandState), header.own));
+        const env = this.goals.searchEnv(this.lean.env(commandState), this.lean.env(now));
+        sites.push(...this.goals.sorries(now, env, header.own, { self: false }));
       });
     } catch (error) { freeSites(); throw error; }
     for (const o of [result.state, result.syntax, result.constant]) this.lean.objects.dec(o);
@@ -105,6 +106,7 @@ function answer(session, line) {
   if (!OPERATIONS.includes(request.op)) return failure('crash', `no operation ${request.op}`);
   const start = performance.now();
   lean.resetHeartbeats();
+  lean.lastWords = '';
   lean.watchdog.arm(request.seconds ?? 60);
   let reply, error;
   try { reply = { ok: session[request.op](request) }; } catch (thrown) { error = thrown; }

@@ -170,7 +170,7 @@ class Verifier {
 
 /** Every line two columns in: the text stands under `by` then (compose.py does the same). */
 function indent(text) {
-  return text.replace(/[ \t\r\n]+$/, '').split('\n').map(line => (/[^ \t\r]/.test(line) ? `  ${line}` : '')).join('\n');
+  return text.replaceAll('\r\n', '\n').replace(/[ \t\r\n]+$/, '').split('\n').map(line => (/[^ \t\r]/.test(line) ? `  ${line}` : '')).join('\n');
 }
 
 module.exports = { Verifier };
