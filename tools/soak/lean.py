@@ -48,6 +48,7 @@ class Tally:
     """What was seen."""
 
     steps: int = 0
+    nasty: int = 0
     verdicts: int = 0
     by_answer: Counter[str] = field(default_factory=Counter)
     differences: list[dict] = field(default_factory=list)
@@ -234,6 +235,7 @@ class _Run:
         """One step, compared; the states that the tree knows are held, the others forgotten."""
         reply = await lean.run_tactic(handle, question.tactic.text, question.tactic.limits)
         self.tally.steps += 1
+        self.tally.nasty += question.tactic.nasty
         self._compare(state, question.tactic.text, question.answer, answer(reply))
         self.note(f"{self.tally.steps} steps, {len(self.tally.differences)} differences")
         if isinstance(reply, LeanError):
@@ -340,6 +342,7 @@ def _summary(options, reference, tally, status, pids, crashed, version) -> dict:
         "steps": tally.steps,
         "distinct": reference.asked,
         "fresh_processes": reference.fresh,
+        "nasty_steps": tally.nasty,
         "verdicts": tally.verdicts,
         "answers": dict(tally.by_answer),
         "machine_errors": sum(tally.by_answer[kind.value] for kind in ErrorKind if kind.is_machine),

@@ -91,13 +91,14 @@ class Reference:
         level = [State(theorem, ()) for theorem in THEOREMS]
         while level and self.asked < distinct:
             self._random.shuffle(level)
-            # Deeper levels get what the ones above leave them.
-            share = max(1, (distinct - self.asked) // (2 * len(level)) if level[0].path else 0)
-            share = share if level[0].path else max(3, distinct // (3 * len(level)))
+            # The theorems themselves get a third, deeper levels what the ones above leave them.
+            left = distinct - self.asked
+            share = left // (2 * len(level)) if level[0].path else distinct // (3 * len(level))
+            share = max(share, 1 if level[0].path else 3)
             questions = []
-            for state in level:
-                left = distinct - self.asked - len(questions)
-                for tactic in self._draw(min(share, PER_STATE, left)):
+            for index, state in enumerate(level):
+                count = min(share, PER_STATE, left - len(questions))
+                for tactic in self._draw(state, index, count):
                     state.questions.append(Question(tactic))
                     questions.append((state, state.questions[-1]))
             limit = asyncio.Semaphore(jobs)
@@ -106,11 +107,15 @@ class Reference:
             self._save()
             level = [child for state in level for child in self._grow(state)]
 
-    def _draw(self, count: int) -> list[Tactic]:
-        nasty = self._random.sample(NASTY_TACTICS, k=min(count // 5, len(NASTY_TACTICS)))
-        failing = self._random.sample(FAILING_TACTICS, k=min(count // 6, len(FAILING_TACTICS)))
+    def _draw(self, state: State, index: int, count: int) -> list[Tactic]:
+        """`count` tactics; the theorems share out the nasty ones, so that all of them occur."""
+        if not state.path and count:
+            nasty = [NASTY_TACTICS[index % len(NASTY_TACTICS)]]
+        else:
+            nasty = self._random.sample(NASTY_TACTICS, k=count // 6)
+        failing = self._random.sample(FAILING_TACTICS, k=count // 6)
         rest = max(0, count - len(nasty) - len(failing))
-        return [*self._random.sample(HONEST_TACTICS, k=rest), *failing, *nasty]
+        return [*nasty, *failing, *self._random.sample(HONEST_TACTICS, k=rest)]
 
     def _grow(self, state: State) -> list[State]:
         """The states that the answers lead to."""
