@@ -44,8 +44,9 @@ KINDS = {
     "answers with a state; here any logged error fails the tactic.",
     "kernel": "The native REPL type-checks a finished proof at once; here only the verdict does, "
     "with the whole theorem. Search sees the goals closed.",
-    "self": "The native REPL leaves a theorem's own name usable inside its `sorry`; here goals are "
-    "printed without it and it can't be used.",
+    "self": "In goals of a command's `sorry` a theorem knows its own name. The native REPL checks a "
+    "finished proof at once and notices; the registry Lean has no such check in a step. Search and "
+    "verdict open theorems without that name.",
     "block": "4.33 takes an empty block after `by` (and reports what is unsolved) and wants tactics "
     "to the right of column 0; 4.28 reports a parse error, or takes the tactics.",
     "traces": "Traces become messages at the end of a command; a tactic step here does not collect "

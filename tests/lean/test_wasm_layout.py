@@ -6,6 +6,7 @@ things are read through every constant that search and verdict rest on (layout_p
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -18,7 +19,15 @@ from leanfleet.lean import registry
 pytestmark = pytest.mark.needs("registry_lean")
 
 CODE = Path(registry.__file__).parent / "wasm"
-EXPORT_SECTION = 7
+
+
+@pytest.fixture(scope="module")
+def finder(root):
+    """tools/find_wasm_patch.py."""
+    spec = importlib.util.spec_from_file_location("finder", root / "tools/find_wasm_patch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +56,17 @@ def _run(command: list[str]) -> str:
 # --- the file -----------------------------------------------------------------------------------
 
 
-def test_the_patched_places_hold_the_expected_bytes(layout, registry_lean):
+def test_the_patch_is_where_the_tool_finds_it(layout, finder, registry_lean):
     data = registry_lean.wasm.read_bytes()
-    assert layout["WASM_PATCHES"]
-    for patch in layout["WASM_PATCHES"]:
-        old, new = bytes.fromhex(patch["from"]), bytes.fromhex(patch["to"])
-        assert data[patch["offset"] :][: len(old)] == old
-        assert len(old) == len(new), "a patch keeps the length: offsets behind it stay"
+    (patch,) = layout["WASM_PATCHES"]
+    assert patch["offset"] == finder.find(data)
+    assert (patch["from"], patch["to"]) == (finder.FROM.hex(), finder.TO.hex())
+    assert data[patch["offset"] :][: len(finder.FROM)] == finder.FROM
 
 
-def test_every_function_that_is_called_is_exported(registry_lean):
+def test_every_function_that_is_called_is_exported(finder, registry_lean):
     """By name, over all of wasm/: a renamed function fails here and not in the middle of a proof."""
-    exports = _exports(registry_lean.wasm.read_bytes())
+    exports = {name for name, _, _ in finder.Module(registry_lean.wasm.read_bytes()).exports()}
     assert len(exports) > 200_000
     text = "\n".join(path.read_text("utf-8") for path in sorted(CODE.glob("*.js")))
     text = re.sub(r"^ *(//|\*|/\*).*$", "", text, flags=re.MULTILINE)  # comments
@@ -67,35 +75,6 @@ def test_every_function_that_is_called_is_exported(registry_lean):
     assert len(used) > 50
     missing = {name for name in used if not {name, f"{name}___boxed"} & exports}
     assert not missing
-
-
-def _exports(data: bytes) -> set[str]:
-    """Names in a WebAssembly module's export section."""
-
-    def number(at: int) -> tuple[int, int]:
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value, at
-
-    at = 8
-    while at < len(data):
-        section = data[at]
-        size, at = number(at + 1)
-        if section == EXPORT_SECTION:
-            break
-        at += size
-    count, at = number(at)
-    names = set()
-    for _ in range(count):
-        length, at = number(at)
-        names.add(data[at : at + length].decode())
-        _, at = number(at + length + 1)  # kind, index
-    return names
 
 
 # --- what Lean's objects look like ----------------------------------------------------------------

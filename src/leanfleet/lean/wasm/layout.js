@@ -4,8 +4,8 @@
 
 /** Bytes changed in lean.wasm, in memory, before it is compiled. */
 const WASM_PATCHES = [
-  // task_manager::enqueue_core: `if (workers < max)` becomes `if (true)`, the branch that runs the
-  // task at once in the calling thread. There is no thread pool here.
+  // task_manager::enqueue_core: `if (prio == LEAN_SYNC_PRIO)` becomes `if (true)`, the branch that
+  // runs the task at once in the calling thread. There is no thread pool here.
   { offset: 135295318, from: '417f46', to: '1a4101' },
 ];
 
