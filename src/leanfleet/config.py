@@ -63,7 +63,7 @@ class LeanConfig(Section):
     processes: int = Field(2, ge=1, le=1024)  # that search
     verify_processes: int = Field(1, ge=0, le=1024)  # that only verify
     memory_limit_mb: int = Field(1600, ge=256)  # resident, of one process; over it: recycled
-    recycle_steps: int = Field(5000, ge=1)  # tactics after which a process is replaced
+    recycle_steps: int = Field(50_000, ge=1)  # tactics after which a process is replaced
     heartbeats: int = Field(20_000, ge=1)  # of one tactic, the deterministic limit
     seconds: float = Field(10.0, gt=0, le=3600)  # of one tactic, the safety net
     lease_seconds: float = Field(60.0, gt=0)  # a client silent for so long loses its states

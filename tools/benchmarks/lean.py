@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import Options, Row, row
+from leanfleet import eventloop
 from leanfleet.lean.registry import RegistryLean, RegistryOptions, command_line, first_line
 from leanfleet.lean.toolchain import RegistryPaths, installed
 from leanfleet.messages import LeanError, Theorem
@@ -62,7 +63,7 @@ def run(options: Options) -> list[Row]:
     paths = installed()
     if paths is None:
         raise SystemExit("no registry Lean on this machine: run `leanfleet lean install`")
-    starts = [asyncio.run(_start(paths)) for _ in range(STARTS)]
+    starts = [eventloop.run(_start(paths)) for _ in range(STARTS)]
     rows = [
         row(
             "lean",
@@ -95,14 +96,14 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
         with _server(1) as one, _server(2) as two:
             for pipe in pipes:
                 pipe.work(seconds=2.0)
-            asyncio.run(_throughput(two, 2.0))
+            eventloop.run(_throughput(two, 2.0))
             for _ in range(_ROUNDS):
-                differences, ours, theirs = asyncio.run(_latency(one, pipes[0], seconds))
+                differences, ours, theirs = eventloop.run(_latency(one, pipes[0], seconds))
                 added += differences
                 served.append(statistics.median(ours))
                 bare.append(statistics.median(theirs))
                 bare_rate.append(_bare_throughput(pipes, seconds))
-                served_rate.append(asyncio.run(_throughput(two, seconds)))
+                served_rate.append(eventloop.run(_throughput(two, seconds)))
     quartiles = statistics.quantiles(added, n=4)
     return [
         row("lean", "tactic step", "ms", served, "bare process", bare, higher_is_better=False),

@@ -20,6 +20,7 @@ import zmq
 
 from benchmarks import Options, Row, row
 from hpc.wire import RunKeys, WireClient, WireServer, create_keys, load_keys
+from leanfleet import eventloop
 
 IN_FLIGHT = 64
 PAYLOAD = bytes(range(256)) * 4
@@ -35,7 +36,7 @@ def run(options: Options) -> list[Row]:
         create_keys(f"{folder}/keys")
         keys = load_keys(f"{folder}/keys")
         with _server("wire", f"{folder}/keys") as ours, _server("bare", f"{folder}/keys") as bare:
-            figures = asyncio.run(_measure(ours, bare, keys, each))
+            figures = eventloop.run(_measure(ours, bare, keys, each))
     return [
         row(
             "wire",
@@ -176,7 +177,7 @@ def serve() -> None:
     """Entry point of the server processes."""
     kind, keys = sys.argv[2], load_keys(sys.argv[3])
     if kind == "wire":
-        asyncio.run(_serve_wire(keys))
+        eventloop.run(_serve_wire(keys))
     else:
         _serve_bare(keys)
 

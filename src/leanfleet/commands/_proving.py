@@ -29,9 +29,10 @@ async def prove_all(
 ) -> list[ProofResult]:
     """One attempt for each theorem, as many at a time as there are Lean processes for search.
 
-    Results in the order of the theorems. Raises LeanStartError or LeanUnavailable.
+    Results in the order of the theorems. Raises LeanStartError.
     """
-    from leanfleet.prover import prove
+    from leanfleet.lean.client import LeanUnavailable
+    from leanfleet.prover import Outcome, ProofResult, prove
     from leanfleet.roles.lean import local_server
 
     async with local_server(config) as lean:
@@ -40,24 +41,16 @@ async def prove_all(
 
         async def one(theorem: Theorem) -> ProofResult:
             async with places:
-                result = await prove(lean, theorem, budget, on_progress)
+                try:
+                    result = await prove(lean, theorem, budget, on_progress)
+                except LeanUnavailable as error:  # the others' results are not lost for it
+                    result = ProofResult(theorem, Outcome.ERROR, message=str(error))
                 on_done(result)
                 return result
 
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(one(theorem)) for theorem in theorems]
         return [task.result() for task in running]
-
-
-def run_proving(coroutine) -> list[ProofResult]:
-    """asyncio.run, with the one infrastructure error that a group of tasks wraps taken out of it."""
-    from leanfleet.lean.client import LeanUnavailable
-    from leanfleet.lean.environment import LeanStartError
-
-    try:
-        return asyncio.run(coroutine)
-    except* LeanUnavailable as group:
-        raise LeanStartError(str(group.exceptions[0])) from None
 
 
 def exit_code(results: Sequence[ProofResult]) -> int:

@@ -121,6 +121,7 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from leanfleet import eventloop
     from leanfleet.lean import toolchain
     from leanfleet.lean.drivers import factory
     from leanfleet.lean.environment import LeanStartError
@@ -148,7 +149,7 @@ def _check(arguments: argparse.Namespace) -> int:
             problem = f"the registry Lean is damaged ({broken}): run `leanfleet lean install`"
     if problem is None:
         try:
-            row["proof"] = asyncio.run(_prove(factory(lean, config)("search"), config))
+            row["proof"] = eventloop.run(_prove(factory(lean, config)("search"), config))
             row["ok"] = row["proof"]["proved"]
             if not row["ok"]:
                 problem = f"{lean.driver} did not prove the theorem: {row['proof']['message']}"
@@ -230,10 +231,11 @@ def _print_check(row: dict[str, Any], as_json: bool) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    config = lean_config(arguments)
+    from leanfleet import eventloop
     from leanfleet.roles.lean import serve
 
-    asyncio.run(
+    config = lean_config(arguments)
+    eventloop.run(
         serve(
             config,
             bind=arguments.bind,

@@ -45,7 +45,8 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from leanfleet.commands._proving import exit_code, prove_all, run_proving
+    from leanfleet import eventloop
+    from leanfleet.commands._proving import exit_code, prove_all
     from leanfleet.config import load_config, parse_config
     from leanfleet.prover import Budget
 
@@ -64,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
         lean = lean.model_copy(update={"processes": len(theorems)})
     budget = Budget(config.prove.simulations, config.prove.seconds, lean.limits)
     line = _Line(len(theorems))
-    results = run_proving(
+    results = eventloop.run(
         prove_all(
             lean,
             theorems,

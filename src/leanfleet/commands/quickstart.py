@@ -36,7 +36,8 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from leanfleet.commands._proving import exit_code, prove_all, run_proving, write_results
+    from leanfleet import eventloop
+    from leanfleet.commands._proving import exit_code, prove_all, write_results
     from leanfleet.config import load_config
     from leanfleet.progress import reporter
     from leanfleet.prover import Budget
@@ -56,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
             report.note(f"Lean {lean}, ready after {time.monotonic() - started:.1f} s")
             report.step(f"proving {len(theorems)} theorems", len(theorems))
 
-        results = run_proving(
+        results = eventloop.run(
             prove_all(
                 config.lean,
                 theorems,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -46,6 +45,7 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from leanfleet import eventloop
     from leanfleet.lean.client import LeanUnavailable
     from leanfleet.lean.environment import LeanStartError
     from leanfleet.messages import LeanError
@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     theorem, proof = _theorem(arguments), _proof(arguments.proof)
     config = lean_config(arguments).model_copy(update={"processes": 1, "verify_processes": 1})
     try:
-        verdict = asyncio.run(_verdict(config, theorem, proof))
+        verdict = eventloop.run(_verdict(config, theorem, proof))
     except LeanUnavailable as error:
         raise LeanStartError(str(error)) from None
     if isinstance(verdict, LeanError):
