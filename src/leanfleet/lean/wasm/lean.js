@@ -4,7 +4,7 @@
 
 const { boot } = require('./boot.js');
 const { Objects, LeanFailure } = require('./objects.js');
-const { FIELD, CTOR, HEAP_AREA } = require('./layout.js');
+const { FIELD, CTOR, HEAP_AREA, OBJECT } = require('./layout.js');
 const { Watchdog } = require('./watchdog.js');
 
 /** The C-style stack of the module, in bytes. The stock 64 KB overflows silently into the heap. */
@@ -160,7 +160,7 @@ class Lean {
   snapshotMessages(tasks) {
     const { objects } = this, found = [];
     const walk = task => {
-      const value = objects.u32[(objects.field(task, 3) + 8) >> 2]; // SnapshotTask.task, Task's value
+      const value = objects.u32[(objects.field(task, 3) + OBJECT.taskValue) >> 2]; // SnapshotTask.task
       if (!value) throw new Error('an elaboration task is still running');
       const element = objects.field(value, 0);
       found.push(...this.messages(objects.inc(objects.field(objects.field(element, 1), 0))));
