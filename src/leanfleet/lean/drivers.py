@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
 
 MB = 2**20
-SOFT_SHARE = 0.75  # of the memory limit: where a running tactic is told to stop
+NODE_MB = 300  # resident in a process besides Lean's heap: Node and the compiled code
+SOFT_SHARE = 0.75  # of Lean's heap: where a running tactic is told to stop
 
 
 def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environment]:
     """`factory(...)(role)` is a new, unstarted process of this Lean; roles are search, verify."""
+    from leanfleet.lean.allowlist import load_rules
+
     if lean.driver == "fake":
         from leanfleet.lean.fake import FakeLean
 
@@ -30,20 +33,17 @@ def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environ
         paths = lean.paths
         assert isinstance(paths, toolchain.NativePaths)
         native = NativeOptions(
-            repl=str(paths.repl),
-            project=str(paths.project) if paths.project else None,
-            lake=str(paths.lake) if paths.lake else "lake",
-            memory_limit_bytes=config.memory_limit_mb * MB,
+            memory_mb=config.memory_limit_mb, rules=load_rules().extended(config.allow)
         )
-        return lambda role: NativeLean(native)
-    from leanfleet.lean.allowlist import load_rules
+        return lambda role: NativeLean(paths, native)
     from leanfleet.lean.registry import RegistryLean, RegistryOptions
 
     assert isinstance(lean.paths, toolchain.RegistryPaths)
     paths = lean.paths
+    heap_mb = max(config.memory_limit_mb - NODE_MB, config.memory_limit_mb // 2)
     registry = RegistryOptions(
-        memory_mb=config.memory_limit_mb,
-        soft_memory_mb=int(config.memory_limit_mb * SOFT_SHARE),
+        memory_mb=heap_mb,
+        soft_memory_mb=int(heap_mb * SOFT_SHARE),
         rules=load_rules().extended(config.allow),
     )
     return lambda role: RegistryLean(paths, registry)
