@@ -1,0 +1,622 @@
+"""What the menu sees of a state: its names, which of them are facts, and yes-or-no features.
+
+Read from Lean's print alone, so everything is a guess that Lean corrects: a wrong one costs a failed
+tactic. Inaccessible names (with a dagger) are counted and never used. Of a very large state only the
+last `MAX_HYPOTHESES` hypotheses are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+
+from leanfleet.messages import Goal, Hypothesis
+from leanfleet.search.shape import (
+    LOGICAL,
+    MAX_TEXT,
+    RELATIONS,
+    Binder,
+    Kind,
+    Shape,
+    conjuncts,
+    premises,
+    shape,
+    tokens,
+)
+
+MAX_HYPOTHESES = 40
+MAX_NAMES = 2_000  # of a context, looked at for freshness
+
+NAT, INT, RAT = ("ℕ", "Nat"), ("ℤ", "Int"), ("ℚ", "Rat")
+_NUMBERS = frozenset((*NAT, *INT, *RAT))
+_UNIVERSE = re.compile(r"(Type|Sort|Prop)\b")
+_NAME = re.compile(r"[^\W\d][\w'₀-₉!?]*\Z")
+_KEYWORDS = frozenset(
+    [
+        "at",
+        "by",
+        "calc",
+        "do",
+        "else",
+        "exists",
+        "extends",
+        "forall",
+        "from",
+        "fun",
+        "have",
+        "if",
+        "in",
+        "infix",
+        "let",
+        "match",
+        "notation",
+        "open",
+        "show",
+        "then",
+        "theorem",
+        "using",
+        "where",
+        "with",
+        "Type",
+        "Sort",
+        "Prop",
+        "True",
+        "False",
+        "rfl",
+        "set_option",
+        "return",
+        "for",
+        "mut",
+        "deriving",
+        "instance",
+        "class",
+        "structure",
+        "inductive",
+        "def",
+        "abbrev",
+        "axiom",
+        "example",
+        "opaque",
+    ]
+)
+_CORE = frozenset(
+    [
+        "id",
+        "fun",
+        "succ",
+        "pred",
+        "gcd",
+        "lcm",
+        "length",
+        "map",
+        "filter",
+        "reverse",
+        "append",
+        "foldl",
+        "foldr",
+        "take",
+        "drop",
+        "zip",
+        "range",
+        "sum",
+        "head",
+        "tail",
+        "head?",
+        "tail?",
+        "getLast",
+        "get",
+        "some",
+        "none",
+        "val",
+        "isLt",
+        "fst",
+        "snd",
+        "den",
+        "num",
+        "natAbs",
+        "toNat",
+        "max",
+        "min",
+        "not",
+        "and",
+        "or",
+        "xor",
+        "decide",
+        "mod",
+        "div",
+        "sub",
+        "add",
+        "mul",
+        "pow",
+        "neg",
+        "cons",
+        "nil",
+        "foldr?",
+        "find?",
+        "contains",
+        "elem",
+        "all",
+        "any",
+        "count",
+        "erase",
+        "insert",
+        "replicate",
+        "join",
+        "flatMap",
+        "flatten",
+        "bind",
+        "pure",
+        "size",
+        "push",
+        "pop",
+        "toList",
+        "get?",
+        "getD",
+        "isSome",
+        "isNone",
+        "inl",
+        "inr",
+        "mk",
+        "rec",
+        "cast",
+        "ofNat",
+        "testBit",
+        "log2",
+        "sqrt",
+        "Nonempty",
+        "Inhabited",
+        "comp",
+        "const",
+        "Nat",
+        "Int",
+        "List",
+        "Option",
+        "Array",
+        "Rat",
+        "Fin",
+        "Bool",
+        "String",
+        "Char",
+        "Function",
+        "Prod",
+        "Sum",
+        "Subtype",
+        "Sigma",
+        "Iff",
+        "And",
+        "Or",
+        "Not",
+        "Exists",
+        "Eq",
+        "HEq",
+        "Perm",
+        "Nodup",
+        "Pairwise",
+        "Sublist",
+        "Subset",
+        "Mem",
+        "true",
+        "false",
+        "sorted",
+        "eraseDups",
+        "mem",
+        "prod",
+        "minimum",
+        "maximum",
+        "isEmpty",
+        "toInt",
+        "repr",
+        "toString",
+        "compare",
+        "Ordering",
+        "lt",
+        "le",
+        "dvd",
+        "coprime",
+        "Injective",
+        "Surjective",
+        "Coprime",
+        "fib_",
+        "iterate",
+        "zipWith",
+        "unzip",
+        "partition",
+        "intersperse",
+        "isPrefixOf",
+        "splitAt",
+        "span",
+        "dropWhile",
+        "takeWhile",
+        "lookup",
+        "enum",
+        "iota",
+        "attach",
+        "unattach",
+        "foldlM",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An accessible hypothesis; `form` is its type's outermost form."""
+
+    name: str
+    type: str
+    form: Shape
+
+
+class Fresh:
+    """Hands out names that nothing in the state has, readable ones first."""
+
+    def __init__(self, used: Iterable[str]) -> None:
+        self._used = set(used)
+
+    def copy(self) -> Fresh:
+        return Fresh(self._used)
+
+    def __call__(self, base: str) -> str:
+        base = base.split("✝")[0].split(".")[-1]
+        if not _NAME.match(base) or base in _KEYWORDS or base == "_":
+            base = "x"
+        name = base
+        if name in self._used:
+            stem = base.rstrip("0123456789₀₁₂₃₄₅₆₇₈₉") or "x"
+            name = next(n for n in (f"{stem}{i}" for i in count(1)) if n not in self._used)
+        self._used.add(name)
+        return name
+
+
+class View:
+    """One group of goals as the menu's rows ask about it: tactics act on its first goal.
+
+    Public properties that are true or false are the conditions that rows of the table name.
+    """
+
+    def __init__(self, goals: Sequence[Goal]) -> None:
+        self.goals = goals
+        goal = goals[0]
+        self.target = " ".join(goal.target[: MAX_TEXT + 1].split())
+        self.form = shape(self.target)
+        self.fresh = Fresh(_names(goal.hypotheses))
+        recent = goal.hypotheses[-MAX_HYPOTHESES:]
+        self.types: dict[str, str] = {}
+        self.inaccessible = 0  # facts without a name among the recent
+        for hypothesis in recent:
+            kind = " ".join(hypothesis.type[: MAX_TEXT + 1].split())
+            for name in hypothesis.names[-MAX_HYPOTHESES:]:
+                if _NAME.match(name) and name not in _KEYWORDS:
+                    self.types.pop(name, None)
+                    self.types[name] = kind
+                elif not name.startswith("inst"):
+                    self.inaccessible += 1
+        for name in list(self.types)[:-MAX_HYPOTHESES]:
+            del self.types[name]
+        self.has_values = any(h.value is not None for h in recent)
+
+    # --- hypotheses ---------------------------------------------------------------------------------
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        """Hypotheses that are (most likely) propositions, the latest first."""
+        forms = ((name, kind, shape(kind)) for name, kind in reversed(self.types.items()))
+        return [Fact(*entry) for entry in forms if self.is_proposition(entry[2])]
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """Accessible names that stand for data, with their types; no types, no functions."""
+        facts = {fact.name for fact in self.facts}
+        found = {}
+        for name, kind in self.types.items():
+            if name in facts or _UNIVERSE.match(kind) or "→" in kind or len(kind) > 200:
+                continue
+            found[name] = kind
+        return found
+
+    @cached_property
+    def functions(self) -> dict[str, str]:
+        """Accessible names of functions (and predicates)."""
+        facts = {fact.name for fact in self.facts}
+        return {n: k for n, k in self.types.items() if n not in facts and "→" in k}
+
+    def is_proposition(self, form: Shape) -> bool:
+        """Whether a type is a statement rather than data; by its print, so a guess."""
+        if form.kind in (Kind.ARROW, Kind.FORALL):
+            _, end = premises(form.text)
+            return not _UNIVERSE.match(end) and self.is_proposition(shape(end))
+        if form.kind in LOGICAL:
+            return True
+        words = tokens(form.text)
+        if not words or _UNIVERSE.match(words[0]):
+            return False
+        if "×" in words or words[0] in _NUMBERS:
+            return False
+        own = self.types.get(words[0])
+        if own is not None:
+            return own == "Prop" or own.endswith("→ Prop")
+        return any(word in self.types and word in self._terms for word in words[1:])
+
+    @cached_property
+    def _terms(self) -> frozenset[str]:
+        """Names whose type is no universe: an application to one of them is likely a statement."""
+        return frozenset(name for name, kind in self.types.items() if not _UNIVERSE.match(kind))
+
+    @cached_property
+    def propositions(self) -> list[str]:
+        return [name for name, kind in self.types.items() if kind == "Prop"]
+
+    def of_type(self, kinds: Iterable[str]) -> list[str]:
+        """Variables of one of these types, those of the target first."""
+        wanted = set(kinds)
+        names = [name for name, kind in self.variables.items() if kind in wanted]
+        return sorted(names, key=lambda name: name not in self.words)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of the target, dotted names also by their parts."""
+        found = tokens(self.target)
+        return frozenset(found) | {part for word in found for part in word.split(".")}
+
+    @cached_property
+    def text(self) -> str:
+        """Target and facts together."""
+        return " ; ".join([self.target, *(fact.type for fact in self.facts)])[: 4 * MAX_TEXT]
+
+    @cached_property
+    def definitions(self) -> list[str]:
+        """Names in the goal that look like definitions of the header: applied, lower case, not core."""
+        found: dict[str, None] = {}
+        for text in [self.target, *(fact.type for fact in self.facts[:8])]:
+            words = tokens(text)
+            bound = set(self.types) | _bound_names(words)
+            for word in words:
+                found.update(dict.fromkeys(self._definition(word, bound)))
+        return list(found)[:6]
+
+    def _definition(self, word: str, bound: set[str]) -> Iterator[str]:
+        parts = word.split(".")
+        if not all(_NAME.match(part) for part in parts) or word in _KEYWORDS or "✝" in word:
+            return
+        if parts[0] in bound:
+            owner = self.types.get(parts[0], "").split(" ")[0]
+            if len(parts) == 2 and owner[:1].isupper() and owner not in _CORE:
+                yield f"{owner}.{parts[1]}"
+        elif parts[-1] not in _CORE and parts[0] not in _CORE and not parts[-1][0].isupper():
+            if len(word) > 1:
+                yield word
+
+    # --- features that rows ask for -----------------------------------------------------------------
+
+    @cached_property
+    def introducible(self) -> bool:
+        return self.form.kind in (Kind.FORALL, Kind.ARROW, Kind.NOT, Kind.NE)
+
+    @cached_property
+    def has_facts(self) -> bool:
+        return bool(self.facts)
+
+    @cached_property
+    def rational(self) -> bool:
+        return any(kind in self.text for kind in RAT) or any(
+            kind in RAT or kind.endswith(RAT) for kind in self.types.values()
+        )
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Numbers of Nat or Int are about."""
+        numbers = (*NAT, *INT)
+        return (
+            any(kind in numbers or kind.startswith("Fin ") for kind in self.types.values())
+            or any(kind.endswith(numbers) for kind in self.types.values())
+            or bool(re.search(r"(?<![\w.])\d", self.target))
+            or any(kind in self.words for kind in numbers)
+            or any(w in self.words for w in ("length", "card", "size", "%", "∣"))
+        )
+
+    @cached_property
+    def linear(self) -> bool:
+        """A statement that omega reads: relations of numbers, under connectives."""
+        return self.numeric and _arithmetic(self.target)
+
+    @cached_property
+    def closed(self) -> bool:
+        """No variable stands in the target, so that `decide` has something to compute."""
+        return not any(word in self.types for word in self.words) and (
+            self.form.kind is not Kind.FORALL or self.bounded
+        )
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Quantifiers over finite ranges only."""
+        if "∃" in self.words and not re.search(r"∃ \w+ <", self.target):
+            return any(f in self.words for f in ("Fin", "Bool"))
+        return any(word in self.words for word in ("Fin", "Bool", "∈")) or bool(
+            re.search(r"∀ \w+ [<≤]|∀ \(\w+ : (ℕ|Nat)\), \w+ [<≤]", self.target)
+        )
+
+    @cached_property
+    def relation(self) -> bool:
+        return self.form.kind in RELATIONS
+
+    @cached_property
+    def equation(self) -> bool:
+        return self.form.kind is Kind.EQ
+
+    @cached_property
+    def iff(self) -> bool:
+        return self.form.kind is Kind.IFF
+
+    @cached_property
+    def conjunction(self) -> bool:
+        return self.form.kind is Kind.AND
+
+    @cached_property
+    def disjunction(self) -> bool:
+        return self.form.kind is Kind.OR
+
+    @cached_property
+    def existential(self) -> bool:
+        return self.form.kind is Kind.EXISTS
+
+    @cached_property
+    def false(self) -> bool:
+        return self.form.kind is Kind.FALSE
+
+    @cached_property
+    def atomic(self) -> bool:
+        """A proposition without outer connective."""
+        return self.form.kind in (Kind.OTHER, Kind.MEM)
+
+    @cached_property
+    def branching(self) -> bool:
+        return "if" in self.words or "match" in self.words
+
+    @cached_property
+    def branching_facts(self) -> bool:
+        return any("if " in fact.type or "match " in fact.type for fact in self.facts)
+
+    @cached_property
+    def functional(self) -> bool:
+        """An equation between functions."""
+        if not self.equation:
+            return False
+        sides = self.form.parts
+        return any(side.startswith(("fun ", "(fun ")) or "∘" in side for side in sides) or any(
+            side in self.functions for side in sides
+        )
+
+    @cached_property
+    def structural(self) -> bool:
+        """An equation that may have an extensionality lemma: no numbers."""
+        return self.equation and not self.numeric
+
+    @cached_property
+    def casts(self) -> bool:
+        return "↑" in self.text
+
+    @cached_property
+    def products(self) -> bool:
+        """Products or powers of variables: what omega can't see through."""
+        return bool(re.search(r"[^\W\d]\w* ?\*|\* ?[^\W\d]|\^|\) \*|\* \(", self.target))
+
+    @cached_property
+    def remainders(self) -> bool:
+        return "%" in self.text or "∣" in self.text
+
+    @cached_property
+    def truncated(self) -> bool:
+        """An equation whose right side is a difference."""
+        return self.equation and " - " in self.form.parts[1] and not self.functional
+
+    @cached_property
+    def divides(self) -> bool:
+        return self.form.kind is Kind.DVD
+
+    @cached_property
+    def lists(self) -> bool:
+        return "List" in self.text or any(k.startswith("List") for k in self.types.values())
+
+    @cached_property
+    def defined(self) -> bool:
+        return bool(self.definitions)
+
+    @cached_property
+    def implications(self) -> bool:
+        return any(f.form.kind in (Kind.ARROW, Kind.FORALL, Kind.NOT) for f in self.facts)
+
+    @cached_property
+    def negative_facts(self) -> bool:
+        return any(f.form.kind in (Kind.NOT, Kind.NE, Kind.FALSE) for f in self.facts)
+
+    @cached_property
+    def unnamed(self) -> bool:
+        return self.inaccessible > 0
+
+    @cached_property
+    def several(self) -> bool:
+        return len(self.goals) > 1
+
+    @cached_property
+    def coupled(self) -> bool:
+        """Metavariables stand in the target."""
+        return "?" in self.target
+
+    @cached_property
+    def membership(self) -> bool:
+        return "∈" in self.text
+
+
+def _arithmetic(text: str, depth: int = 4) -> bool:
+    form = shape(text)
+    if form.kind in RELATIONS or form.kind is Kind.FALSE:
+        return True
+    if form.kind in (Kind.AND, Kind.OR, Kind.NOT, Kind.IFF, Kind.ARROW) and depth:
+        return all(_arithmetic(part, depth - 1) for part in form.parts)
+    return False
+
+
+def _names(hypotheses: Sequence[Hypothesis]) -> Iterator[str]:
+    for number, hypothesis in enumerate(reversed(hypotheses)):
+        if number > MAX_NAMES:
+            return
+        yield from hypothesis.names[:MAX_NAMES]
+
+
+def _bound_names(words: Sequence[str]) -> set[str]:
+    """Names after a binder, up to its comma or arrow."""
+    found: set[str] = set()
+    binding = False
+    for word in words:
+        if word in ("∀", "∃", "fun", "λ", "let", "have"):
+            binding = True
+        elif word in (",", "=>", ":="):
+            binding = False
+        elif binding:
+            found.add(word)
+    return found
+
+
+def pattern(text: str, fresh: Fresh, depth: int = 3, substitute: bool = False) -> str:
+    """How `rcases` takes a statement of this form apart, with names for the pieces."""
+    form = shape(text)
+    if depth > 0:
+        if form.kind is Kind.AND:
+            parts = conjuncts(text, Kind.AND, 8)
+            inner = ", ".join(pattern(p, fresh, depth - 1, substitute) for p in parts)
+            return f"⟨{inner}⟩"
+        if form.kind is Kind.OR:
+            parts = conjuncts(text, Kind.OR, 8)
+            inner = " | ".join(pattern(p, fresh.copy(), depth - 1, substitute) for p in parts)
+            return f"({inner})"
+        if form.kind is Kind.EXISTS:
+            names = [fresh(binder.name) for binder in form.binders]
+            guards = [pattern(b.guard, fresh, 0) for b in form.binders if b.guard]
+            rest = pattern(form.parts[0], fresh, depth - 1, substitute)
+            inner = ", ".join([*names, *guards, rest])
+            return f"⟨{inner}⟩"
+        if form.kind is Kind.IFF:
+            return f"⟨{fresh('h')}, {fresh('h')}⟩"
+        if form.kind is Kind.FALSE:
+            return "⟨⟩"
+    if substitute and form.kind is Kind.EQ and any(_NAME.match(p) for p in form.parts):
+        return "rfl"
+    return fresh("h")
+
+
+def introductions(text: str, fresh: Fresh, patterns: bool) -> list[str]:
+    """Names (or patterns) for all that can be introduced from a target."""
+    found, rest = premises(text)
+    names = [
+        fresh(entry.name)
+        if isinstance(entry, Binder)
+        else (pattern(entry, fresh) if patterns else fresh("h"))
+        for entry in found
+    ]
+    if shape(rest).kind in (Kind.NOT, Kind.NE):
+        inner = shape(rest)
+        single = inner.kind is Kind.NOT and patterns
+        names.append(pattern(inner.parts[0], fresh) if single else fresh("h"))
+    return names
