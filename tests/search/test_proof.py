@@ -47,7 +47,59 @@ def test_a_single_goal_between_coupled_ones_is_rotated_out():
     assert script(proof) == "tac\nrotate_left\n· simp\nrotate_left\nexact h"
 
 
-def test_two_coupled_groups_that_stand_mixed_are_refused():
+def test_two_coupled_groups_that_stand_mixed_are_sorted_by_their_tags():
+    proof = Proof(
+        "tac", (closed("exact h"), closed("exact g")), ((0, 2), (1, 3)), (("x", "a"), ("y", "c"))
+    )
+    assert script(proof) == "tac\ncase' x | a => skip\nexact h\nexact g"
+
+
+def test_goals_without_a_usable_tag_are_given_one():
     proof = Proof("tac", (closed("exact h"), closed("exact g")), ((0, 2), (1, 3)))
-    with pytest.raises(ValueError, match="mixed"):
+    assert script(proof) == (
+        "tac\nrefine ?goal_1\nrotate_left 2\nrefine ?goal_2\n"
+        "case' goal_1 | goal_2 => skip\nexact h\nrotate_left\nexact g"
+    )
+
+
+def test_a_group_that_could_touch_other_goals_goes_last():
+    first = Proof("all_goals exact h")
+    proof = Proof("tac", (first, closed("exact g")), ((0, 1), (2, 3)))
+    assert script(proof) == "tac\nrotate_left 2\nexact g\nall_goals exact h"
+
+
+def test_a_rotation_of_a_group_leaves_other_groups_alone():
+    rotated = Proof("rotate_left", (closed("exact k"),), ((0, 1),), (("c", "y"),))
+    tags = (("x", "a"), ("y", "c"))
+    proof = Proof("tac", (rotated, closed("exact g")), ((0, 1), (2, 3)), tags)
+    # the rotated group goes last: alone in the list
+    assert script(proof) == "tac\nrotate_left 2\nexact g\nrotate_left\nexact k"
+    both = Proof("tac", (rotated, rotated), ((0, 1), (2, 3)), tags)
+    assert script(both) == "tac\ncase' a | x => skip\nexact k\nrotate_left\nexact k"
+
+
+def test_impossible_positions_are_refused():
+    proof = Proof("tac", (closed("a"), closed("b")), ((0,), (2,)))
+    with pytest.raises(ValueError, match="impossible places"):
         script(proof)
+
+
+def test_a_chain_of_thousands_and_shared_parts_are_no_trouble():
+    proof = closed("rfl")
+    for _ in range(5_000):
+        proof = Proof("skip", (proof,))
+    assert proof.length == 5_001 and script(proof).count("\n") == 5_000
+    shared = closed("rfl")
+    for _ in range(40):
+        shared = Proof("constructor", (shared, shared))
+    with pytest.raises(ValueError, match="too long"):
+        script(shared)
+
+
+def test_parts_are_read_and_replaced_by_their_place():
+    proof = Proof("a", (Proof("b", (closed("c"), closed("d"))),))
+    assert proof.at((0, 1)).tactic == "d"
+    assert proof.with_part((0, 1), closed("e")) == Proof(
+        "a", (Proof("b", (closed("c"), closed("e"))),)
+    )
+    assert proof.with_part((), closed("e")) == closed("e")

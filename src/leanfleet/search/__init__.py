@@ -1,5 +1,19 @@
 """Search over proof states. Pure: no sockets, Lean, torch, logging or clock.
 
-fixed.py   a fixed list of tactics for a state: the simplest policy there is
-proof.py   a found proof as a tree, and as the tactic script that a person can paste
+config.py    what a search can be told: the constants, in the profiles `paper` and `small`
+formulas.py  the formulas, one function each, with their sources
+answers.py   what a search asks of its driver and what it is told
+search.py    one attempt: simulate, expand, backward; several in flight, applied in order
+graph.py     OR nodes, AND nodes, edges with statistics
+select.py    simulate: the walk from the root to the state to expand
+expand.py    expand: tactics made fit to run, Lean's answers merged into edges
+backup.py    backward: values along the path
+status.py    open, proved, dead: spread to all parents
+extract.py   the shortest proof in the graph
+proof.py     a found proof as a tree, and as the tactic script that a person can paste
+compose.py   Lean's list of goals while a script is written, and how to reorder it
+replay.py    a proof through Lean again, tactic by tactic
+minimise.py  dropping tactics that a proof does not need
+negate.py    the statement of a disproof
+fixed.py     a fixed list of tactics for a state: the simplest policy there is
 """
