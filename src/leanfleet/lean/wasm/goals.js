@@ -76,8 +76,10 @@ class Goals {
    */
   withoutSelf(contexts, goals) {
     const { objects, monad } = this;
-    const cleared = objects.list(goals).map(goal => monad.meta('l_Lean_MVarId_clearImplDetails', contexts, objects.inc(goal)));
-    objects.dec(goals);
+    const cleared = [];
+    try {
+      for (const goal of objects.list(goals)) cleared.push(monad.meta('l_Lean_MVarId_clearImplDetails', contexts, objects.inc(goal)));
+    } catch (error) { cleared.forEach(goal => objects.dec(goal)); throw error; } finally { objects.dec(goals); }
     return objects.makeList(cleared);
   }
 
