@@ -104,6 +104,7 @@ class _Arrival:
     prior: float
     reached: Reached
     positions: tuple[tuple[int, ...], ...]
+    others: tuple[tuple[str, float], ...] = ()  # merged into this one
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -164,10 +165,12 @@ def _merged(arrivals: list[_Arrival], found: Found) -> Iterable[_Arrival]:
         groups.setdefault(arrival.loose, []).append(arrival)
     for same in groups.values():
         best = min(same, key=lambda arrival: arrival.cost)
-        best.prior = min(1.0, sum(arrival.prior for arrival in same))
-        found.merged += len(same) - 1
-        for arrival in same:
-            if arrival is not best:
+        if len(same) > 1:
+            rest = [arrival for arrival in same if arrival is not best]
+            best.others = tuple((arrival.tactic, arrival.prior) for arrival in rest)
+            best.prior = min(1.0, sum(arrival.prior for arrival in same))
+            found.merged += len(rest)
+            for arrival in rest:
                 found.released += arrival.reached.states
         yield best
 
@@ -180,6 +183,7 @@ def _add_edge(
     known = node.reached.get(keys)
     if known is not None and not known.refuted:
         _set_prior(config, node, known, min(1.0, known.prior + arrival.prior))
+        known.others += ((arrival.tactic, arrival.prior), *arrival.others)
         found.merged += 1
         found.released += arrival.reached.states
         return
@@ -192,6 +196,7 @@ def _add_edge(
     if child is not None:
         child.parents.append(edge)
     edge.open = child is not None and child.status is Status.OPEN
+    edge.others = arrival.others
     node.edges.append(edge)
     node.reached[keys] = edge
     graph.edges += 1

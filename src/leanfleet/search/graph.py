@@ -41,7 +41,7 @@ class Edge:
 
     __slots__ = (
         "parent", "child", "action", "prior", "weight", "visits", "total", "q", "in_flight",
-        "refuted", "open",
+        "refuted", "open", "others",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class Edge:
         self.in_flight = 0
         self.refuted = False  # a replay of it failed
         self.open = True  # may be selected: its child is open and it is not refuted
+        self.others: tuple[tuple[str, float], ...] = ()  # tactics merged into it, with priors
 
     @property
     def mean(self) -> float:

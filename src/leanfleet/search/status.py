@@ -100,9 +100,15 @@ def bury_unreachable(graph: Graph) -> None:
 def refute(graph: Graph, edge: Edge) -> None:
     """A replay of this edge failed: all that was proved by it is open again, or dead.
 
-    Costs time in proportion to the graph.
+    Tactics that were merged into it may still do: they are to be run again. Costs time in
+    proportion to the graph.
     """
     edge.refuted = True
+    state = edge.parent
+    if edge.others:
+        state.again = (state.again or {}) | {text: (prior, 0) for text, prior in edge.others}
+        state.asks_again_at = 0
+        edge.others = ()
     nodes = list(graph.all_nodes())
     for node in nodes:
         node.status, node.length = Status.OPEN, 0
