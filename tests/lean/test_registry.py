@@ -191,6 +191,23 @@ async def test_deep_recursion_is_a_typed_error_and_never_a_wrong_answer(start, t
     await lean.close()
 
 
+async def test_brackets_nested_without_end_never_reach_lean(lean):
+    state = await opened(lean, AND)
+    error = await lean.run_tactic(state.id, "exact " + "(" * 5_000 + "h", Limits())
+    assert isinstance(error, LeanError)
+    assert (error.kind, error.fatal) == (ErrorKind.PARSE, False)
+    assert "5000 deep" in error.message
+    await still_works(lean)
+
+
+async def test_the_print_of_a_goal_does_not_depend_on_the_budget(lean):
+    state = await opened(lean, AND)
+    steps = [await lean.run_tactic(state.id, "skip", Limits(n, 10.0)) for n in (1, 20_000)]
+    poor, rich = (step.groups[0].goals for step in steps)
+    assert poor == rich
+    assert "failed to pretty print" not in poor[0].text
+
+
 async def test_a_large_goal_arrives_whole(lean):
     """3.6 MB, more than any pipe's buffer holds: nothing is cut out of the middle."""
     word, times = "abcdefghi ", 90_000

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MB = 2**20
 NODE_MB = 300  # resident in a process besides Lean's heap: Node and the compiled code
+RECYCLE_SHARE = 0.65  # of the memory limit: a process that large between calls is replaced
 SOFT_SHARE = 0.75  # of Lean's heap: where a running tactic is told to stop
 
 
@@ -55,7 +56,8 @@ def pool_options(config: LeanConfig) -> PoolOptions:
         verify=config.verify_processes,
         queue_limit=config.queue_limit,
         process=ProcessOptions(
-            memory_bytes=config.memory_limit_mb * MB, recycle_steps=config.recycle_steps
+            memory_bytes=int(config.memory_limit_mb * RECYCLE_SHARE) * MB,
+            recycle_steps=config.recycle_steps,
         ),
     )
 

@@ -37,6 +37,9 @@ from leanfleet.messages import (
 CANCEL_GRACE_SECONDS = 5.0
 """How long after its own time limit Lean may take to notice the cancel token; then it is killed."""
 
+MAX_NESTING = 300
+"""Levels of brackets in a text, far more than people write."""
+
 STACK_MB = 240  # of the process; WebAssembly frames are several times a native program's
 
 
@@ -268,7 +271,26 @@ def _text_problem(text: str, what: str, limit: int, *, empty: bool = False) -> s
         return f"the {what} contains a NUL character"
     if not empty and not text.strip():
         return f"the {what} is empty"
+    if (depth := nesting(text)) > MAX_NESTING:
+        return f"the {what} nests brackets {depth} deep; at most {MAX_NESTING} levels are taken"
     return None
+
+
+def nesting(text: str) -> int:
+    """How deep brackets nest, whatever stands between them; 0 where there are too few to matter.
+
+    Lean's parser takes more than linear time and memory for it.
+    """
+    if sum(map(text.count, "([{⟨")) <= MAX_NESTING:
+        return 0
+    depth = deepest = 0
+    for character in text:
+        if character in "([{⟨":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in ")]}⟩":
+            depth = max(depth - 1, 0)
+    return deepest
 
 
 def first_line(paths: RegistryPaths, options: RegistryOptions) -> bytes:

@@ -58,7 +58,9 @@ class Goals {
       const sites = found.goals !== undefined ? objects.inc(found.goals) : this.newGoal(contexts, found.lctx, found.type);
       const goals = self ? sites : this.withoutSelf(contexts, sites);
       let described;
-      try { described = this.describe(contexts, objects.list(goals)); } catch (error) { objects.dec(goals); throw error; }
+      try {
+        described = monad.unlimited(contexts, free => this.describe(free, objects.list(goals)));
+      } catch (error) { objects.dec(goals); throw error; }
       return { state: this.snapshot(contexts, commandState, own, goals), goals: described, position: found.position };
     }));
   }
@@ -162,19 +164,24 @@ class Goals {
       const goalsRef = objects.makeRef(objects.inc(state.goals));
       try {
         this.evaluate(contexts, goalsRef, parsed.syntax);
-        const after = objects.list(objects.refValue(goalsRef));
-        if (after.length === 0) monad.term('l_Lean_Elab_Term_synthesizeSyntheticMVarsNoPostponing', contexts, objects.box(0));
-        const messages = monad.messages(contexts);
-        const errors = messages.filter(m => m.severity === 'error');
-        if (errors.length) throw new TacticError('tactic', errors.map(m => m.data).join('\n'));
-        const dependencies = after.map(goal => this.dependencies(contexts, goal));
-        this.checkAssignments(contexts, this.lean.env(commandState), before, after, dependencies);
-        return {
-          groups: this.split(contexts, commandState, state.own, after, dependencies),
-          messages: messages.map(m => m.data),
-        };
+        return monad.unlimited(contexts, free => this.outcome(free, state, commandState, before, goalsRef));
       } finally { objects.dec(goalsRef); }
     }, text);
+  }
+
+  /** What a tactic led to, or TacticError for what it may not lead to. */
+  outcome(contexts, state, commandState, before, goalsRef) {
+    const { objects, monad } = this;
+    const after = objects.list(objects.refValue(goalsRef));
+    const messages = monad.messages(contexts);
+    const errors = messages.filter(m => m.severity === 'error');
+    if (errors.length) throw new TacticError('tactic', errors.map(m => m.data).join('\n'));
+    const dependencies = after.map(goal => this.dependencies(contexts, goal));
+    this.checkAssignments(contexts, this.lean.env(commandState), before, after, dependencies);
+    return {
+      groups: this.split(contexts, commandState, state.own, after, dependencies),
+      messages: messages.map(m => m.data),
+    };
   }
 
   /** evalTactic (syntax owned) without error recovery, then drops the goals that got solved. */
@@ -190,9 +197,12 @@ class Goals {
         throw new TacticError('tactic', logged); // an abort after a logged error looks like an interrupt
       }
       const words = [this.loggedErrors(contexts), error.message].filter(Boolean).join('\n');
-      throw new TacticError(/maximum number of heartbeats/.test(error.message) ? 'heartbeats' : 'tactic', words);
+      throw new TacticError(error.kind, words);
     }
     objects.dec(monad.term('l_Lean_Elab_Tactic_pruneSolvedGoals', contexts, tacticContext(), objects.inc(goalsRef)));
+    if (objects.isScalar(objects.refValue(goalsRef))) {
+      monad.term('l_Lean_Elab_Term_synthesizeSyntheticMVarsNoPostponing', contexts, objects.box(0));
+    }
   }
 
   loggedErrors(contexts) {

@@ -33,6 +33,7 @@ const FIELD = {
   CommandState: { env: 0, messages: 1, scopes: 2, infoState: 8, snapshotTasks: 10 },
   Scope: { header: 0, opts: 1, currNamespace: 2, openDecls: 3 },
   CoreState: { env: 0, ngen: 2, messages: 6 },
+  CoreContext: { options: 2, maxHeartbeats: 9 },
   MetaState: { mctx: 0 },
   MetaContext: { lctx: 2, localInstances: 3 },
   MetavarDecl: { userName: 0, lctx: 1, type: 2 },

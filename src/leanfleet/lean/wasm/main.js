@@ -125,13 +125,13 @@ function failure(kind, message, fatal = false) { return { error: { kind, message
 
 /** What went wrong, as a kind of ErrorKind. Unforeseen JavaScript errors are fatal. */
 function describe(error, stopped, lean) {
-  if (stopped && (error instanceof LeanException || error instanceof TacticError || error instanceof InputError)) {
+  const foreseen = [LeanException, TacticError, InputError].some(type => error instanceof type);
+  if (stopped && foreseen) {
     // WebAssembly memory never shrinks: after the limit was reached, every later call would meet it
     if (stopped === 'memory') return failure('memory', 'the memory limit was reached', true);
     return failure('timeout', 'the time limit was reached');
   }
-  if (error instanceof TacticError || error instanceof InputError) return failure(error.kind, error.message);
-  if (error instanceof LeanException) return failure('tactic', error.message);
+  if (foreseen) return failure(error.kind, error.message);
   lean.resetStack();
   const text = `${lean.lastWords} ${error?.message ?? error}`.trim();
   if (/out of memory|OOM|enlarge memory/i.test(text)) return failure('memory', 'out of memory', true);

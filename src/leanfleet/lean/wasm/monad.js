@@ -5,9 +5,12 @@
 
 const { FIELD, CTOR } = require('./layout.js');
 
-/** An error that Lean threw: `exception` is its text, `interrupted` when the cancel token was seen. */
+/** An error that Lean threw; `interrupted` when it is internal, as after the cancel token was seen. */
 class LeanException extends Error {
   constructor(text, interrupted) { super(text); this.interrupted = interrupted; }
+
+  /** As in ErrorKind of messages.py. */
+  get kind() { return /maximum number of heartbeats/.test(this.message) ? 'heartbeats' : 'tactic'; }
 }
 
 class Monad {
@@ -76,6 +79,19 @@ class Monad {
   /** Replaces one field (value owned) of the structure behind a reference. */
   setField(ref, index, value) {
     this.objects.setRef(ref, this.objects.withField(this.objects.inc(this.objects.refValue(ref)), index, value));
+  }
+
+  /**
+   * f(contexts) without a heartbeat limit: for what we do after a tactic with what it left. The
+   * print of a goal must not depend on how much of its budget the tactic used.
+   */
+  unlimited(contexts, f) {
+    const { objects } = this, { options, maxHeartbeats } = FIELD.CoreContext;
+    const set = objects.call('l_Lean_KVMap_setNat', objects.inc(objects.field(contexts[4], options)),
+      objects.makeName('maxHeartbeats'), objects.box(0)); // the printer starts anew from the options
+    let free = objects.withField(objects.inc(contexts[4]), maxHeartbeats, objects.box(0));
+    free = objects.withField(free, options, set);
+    try { return f([...contexts.slice(0, 4), free, contexts[5]]); } finally { objects.dec(free); }
   }
 
   messages(contexts) {
