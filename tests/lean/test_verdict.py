@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import math
 import subprocess
 from pathlib import Path
 
@@ -30,7 +31,7 @@ async def judge(registry_lean):
     await judge.close()
 
 
-# --- each later layer alone --------------------------------------------------------------------------
+# --- each later layer alone ---------------------------------------------------------------------
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -149,37 +150,51 @@ async def test_verdicts_leave_nothing_behind(judge):
         assert outcome(again) == "error"
 
 
-# --- arithmetic of the kernel at the borders of machine words -------------------------------------------
+# --- arithmetic of the kernel at the borders of machine words -----------------------------------
 
 BORDERS = [2**k + d for k in (30, 31, 32, 53, 62, 63, 64, 128) for d in (-1, 0, 1)]
+PAIRS = [(a, BORDERS[(5 * i + 2) % len(BORDERS)]) for i, a in enumerate(BORDERS)]
 LAWS = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: max(a - b, 0),
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a // b,
-    "%": lambda a, b: a % b,
-    "&&&": lambda a, b: a & b,
-    "|||": lambda a, b: a | b,
-    "^^^": lambda a, b: a ^ b,
+    "{a} + {b}": lambda a, b: a + b,
+    "{a} - {b}": lambda a, b: max(a - b, 0),
+    "{a} * {b}": lambda a, b: a * b,
+    "{a} / {b}": lambda a, b: a // b,
+    "{a} % {b}": lambda a, b: a % b,
+    "{a} &&& {b}": lambda a, b: a & b,
+    "{a} ||| {b}": lambda a, b: a | b,
+    "{a} ^^^ {b}": lambda a, b: a ^ b,
+    "{a} <<< ({b} % 70)": lambda a, b: a << (b % 70),
+    "{a} >>> ({b} % 70)": lambda a, b: a >> (b % 70),
+    "{a} ^ ({b} % 7)": lambda a, b: a ** (b % 7),
+    "Nat.gcd {a} {b}": math.gcd,
+    "Nat.log2 {a}": lambda a, b: a.bit_length() - 1,
+    "(if {a} ≤ {b} then 1 else 0)": lambda a, b: int(a <= b),
+    "(if {a} == {b} then 1 else 0)": lambda a, b: int(a == b),
 }
-BY_KERNEL = "set_option maxRecDepth 20000 in decide +kernel"
+KERNEL = "decide +kernel"
 
 
 @shared_loop
 @pytest.mark.parametrize("law", LAWS)
 async def test_kernel_counts_as_python_does(judge, law):
     """The library is compiled to 32 bits; numerals of any size must not notice."""
-    pairs = [(a, b) for a in BORDERS for b in (BORDERS[0], 3, 2**31, 2**32 + 1, a)]
-    right = " ∧ ".join(f"({a} : Nat) {law} {b} = {LAWS[law](a, b)}" for a, b in pairs)
-    verdict = await judge.verify(Theorem("t", f"theorem t : {right}"), BY_KERNEL)
-    assert outcome(verdict) == "accepted", verdict.message
-    for a, b in pairs[::8]:
-        for wrong in (LAWS[law](a, b) + 1, LAWS[law](a, b) + 2**32, LAWS[law](a, b) ^ 2**31):
-            statement = f"theorem t : ({a} : Nat) {law} {b} = {wrong}"
-            assert outcome(await judge.verify(Theorem("t", statement), "decide +kernel")) == "error"
+
+    def equation(a: int, b: int, value: int) -> str:
+        return f"{law.format(a=f'({a} : Nat)', b=f'({b} : Nat)')} = {value}"
+
+    async def judged(proposition: str) -> str:
+        return outcome(await judge.verify(Theorem("t", f"theorem t : {proposition}"), KERNEL))
+
+    right = [equation(a, b, LAWS[law](a, b)) for a, b in PAIRS]
+    assert await judged(" ∧ ".join(right[:12])) == "accepted"
+    assert await judged(" ∧ ".join(right[12:])) == "accepted"
+    for a, b in PAIRS[::8]:
+        value = LAWS[law](a, b)
+        for wrong in (value + 1, value + 2**32, value ^ 2**31):
+            assert await judged(equation(a, b, wrong)) == "error"
 
 
-# --- the true list of axioms ---------------------------------------------------------------------------
+# --- the true list of axioms --------------------------------------------------------------------
 
 AXIOMS = [
     "Classical.choice",
@@ -213,18 +228,21 @@ def test_the_library_has_exactly_these_axioms(registry_lean):
 
 
 @shared_loop
-@pytest.mark.parametrize("name", [name for name in AXIOMS if "." in name or name == "propext"])
+@pytest.mark.parametrize("name", AXIOMS)
 async def test_axiom_counts_when_a_proof_uses_it(judge, name):
-    verdict = await judge.verify(Theorem("t", "theorem t : True"), f"have := @{name}\ntrivial")
+    levels = {"Classical.choice": 1, "Quot.sound": 1, "sorryAx": 0}
+    constant = f"@{name}.{{{levels[name]}}}" if name in levels else f"@{name}"
+    proof = f"have := {constant}\ntrivial"
+    verdict = await judge.verify(Theorem("t", "theorem t : True"), proof)
     if name in ("propext", "Quot.sound", "Classical.choice"):
         assert outcome(verdict) == "accepted" and verdict.axioms == (name,)
-    elif outcome(verdict) == "axioms":
+    elif outcome(verdict) in ("axioms", "sorry"):
         assert name in verdict.axioms
-    else:
-        assert "unsafe" in verdict.message, "the kernel refuses the compiler's own"
+    else:  # universe levels or the kernel are in the way of the compiler's own
+        assert outcome(verdict) == "error"
 
 
-# --- bad input ----------------------------------------------------------------------------------------------
+# --- bad input --------------------------------------------------------------------------------
 
 BAD_THEOREMS = {
     "no theorem": ("Nat.lt", "", ErrorKind.STATEMENT),
@@ -322,7 +340,7 @@ async def test_bad_proof_is_refused_before_lean_sees_it(judge, proof):
     assert outcome(verdict) == "parse" and isinstance(verdict, Verdict)
 
 
-# --- the list, applied to flat kinds (native driver) ------------------------------------------------------
+# --- the list, applied to flat kinds (native driver) --------------------------------------------
 
 CONFIG = "Lean.Parser.Tactic.optConfig"
 

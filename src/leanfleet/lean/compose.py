@@ -65,6 +65,6 @@ def verdict_key(theorem: Theorem, proof: str, lean: str, rules: str) -> str:
     """Hash of everything a verdict depends on: 32 hex digits."""
     digest = hashlib.sha256()
     for part in (theorem.header, theorem.statement, proof, lean, rules):
-        data = part.encode()
+        data = part.encode(errors="surrogatepass")  # of invalid texts too
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:32]

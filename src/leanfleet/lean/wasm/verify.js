@@ -30,6 +30,7 @@ class Verifier {
       const commandState = this.theorems.limited(header, heartbeats);
       const expected = this.theorems.elaborate(commandState, statement);
       owned.push(expected.state, expected.syntax, expected.constant);
+      if (this.hasSorry(expected.constant)) throw new InputError('statement', 'the statement itself contains `sorry`');
       const block = this.parseProof(commandState, proof, header, owned);
       const axioms = this.elaborateProof(commandState, header, expected, block, statement, owned);
       return { accepted: true, reason: 'accepted', message: '', axioms };
@@ -120,6 +121,11 @@ class Verifier {
     }
     owned.forEach(o => objects.dec(o));
     if (!same) throw new Refusal('type', 'the theorem that was proved is not the one that was stated');
+  }
+
+  hasSorry(info) {
+    const { objects, theorems } = this;
+    return objects.unbox(objects.call('l_Lean_Expr_hasSorry', objects.inc(objects.field(theorems.constantVal(info), FIELD.ConstantVal.type)))) === 1;
   }
 
   sameLevels(...infos) {
