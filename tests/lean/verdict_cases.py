@@ -85,7 +85,7 @@ def exploits(*names: str) -> list[Exploit]:
     return found
 
 
-JUDGING = Limits(heartbeats=400_000, seconds=20.0)
+JUDGING = Limits(heartbeats=400_000, seconds=60.0)
 
 
 class Judge:

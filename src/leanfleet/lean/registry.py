@@ -198,10 +198,17 @@ class RegistryLean:
     # --- for comparison with other Leans and naive checkers, never for search ------
 
     async def run_commands(
-        self, text: str, env: int | None = None, *, imports: Sequence[str] = ("Init",)
+        self,
+        text: str,
+        env: int | None = None,
+        *,
+        imports: Sequence[str] = ("Init",),
+        limits: Limits | None = None,
     ) -> dict[str, Any] | LeanError:
         """Text as a file, no rule applied: {env, messages, commands, sorries}."""
-        reply = await self._call("command", Limits(), text=text, env=env, imports=list(imports))
+        reply = await self._call(
+            "command", limits or Limits(), text=text, env=env, imports=list(imports)
+        )
         return reply if isinstance(reply, LeanError) else msgspec.json.decode(reply.ok)
 
     async def run_unchecked(self, state: int, tactic: str) -> dict[str, Any] | LeanError:

@@ -158,4 +158,4 @@ theorem t : ∃ n : Nat, n = Id.run (do let mut s := 1; s := s + 1; return s) :=
 theorem t (n : Nat) (h : n = 2) : n + 1 = 3 := by
   guard_hyp h : n = 2
   guard_target = n + 1 = 3
-  show_term rw [h]
+  rw [h]
