@@ -25,10 +25,11 @@ class OpenGoal:
 
 
 class GoalList:
-    """The goals in Lean's order, the main goal first."""
+    """The goals in Lean's order, the main goal first. `names`: for tags, none ever used before."""
 
-    def __init__(self, goals: Sequence[OpenGoal]) -> None:
+    def __init__(self, goals: Sequence[OpenGoal], names: Iterator[str]) -> None:
         self._goals = list(goals)
+        self.names = names
 
     def __len__(self) -> int:
         return len(self._goals)
@@ -52,7 +53,7 @@ class GoalList:
         for goal in wanted:
             if not self._usable(goal):
                 yield from self._rotate(self.index(goal))
-                goal.tag = self._fresh()
+                goal.tag = next(self.names)
                 yield f"refine ?{goal.tag}"
         yield f"case' {' | '.join(goal.tag for goal in wanted)} => skip"
         self._goals = wanted + [goal for goal in self._goals if goal not in wanted]
@@ -66,10 +67,6 @@ class GoalList:
         """Whether its tag, written in a script, means this goal and no other."""
         plain = _PLAIN.fullmatch(goal.tag) is not None
         return plain and all(each is goal or each.tag != goal.tag for each in self._goals)
-
-    def _fresh(self) -> str:
-        tags = {goal.tag for goal in self._goals}
-        return next(name for i in range(1, len(tags) + 2) if (name := f"goal_{i}") not in tags)
 
 
 def rotation(tactic: str, goals: int) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from leanfleet.search.compose import GoalList, OpenGoal, rotation
 
@@ -67,7 +68,8 @@ def script(proof: Proof) -> str:
         raise ValueError(f"a script of {proof.size} tactics is too long (at most {MAX_TACTICS})")
     lines: list[str] = []
     first = OpenGoal("")
-    scopes = [_Scope(GoalList([first]), [_Work((first,), proof)], "", lines)]
+    goals = GoalList([first], _names(proof))
+    scopes = [_Scope(goals, [_Work((first,), proof)], "", lines)]
     while scopes:
         scope = scopes[-1]
         if not scope.pending:
@@ -75,11 +77,12 @@ def script(proof: Proof) -> str:
             continue
         work = scope.take()
         group, part = work.group, work.proof
+        if (turn := rotation(part.tactic, len(group))) and len(part.groups) == 1:
+            scope.pending.append(_Work((*group[turn:], *group[:turn]), part.groups[0]))
+            continue
         scope.write(*scope.goals.bring(group))
         if len(group) == 1 and (work.has_siblings or len(scope.goals) > 1):
             scopes.append(scope.block(group[0], part))
-        elif (turn := rotation(part.tactic, len(group))) and len(part.groups) == 1:
-            scope.pending.append(_Work((*group[turn:], *group[:turn]), part.groups[0]))
         else:
             scope.write(*part.tactic.split("\n"))
             groups = _opened(part)
@@ -131,7 +134,7 @@ class _Scope:
     def block(self, goal: OpenGoal, proof: Proof) -> _Scope:
         """A `·` for one goal, which it closes."""
         self.goals.replace((goal,), ())
-        inner = GoalList([goal])
+        inner = GoalList([goal], self.goals.names)
         return _Scope(inner, [_Work((goal,), proof)], self.indent + "  ", self.lines, bullet=True)
 
 
@@ -146,6 +149,12 @@ def _opened(proof: Proof) -> list[tuple[OpenGoal, ...]]:
         tuple(OpenGoal(tag, place) for place, tag in zip(group, names, strict=True))
         for group, names in zip(positions, tags, strict=True)
     ]
+
+
+def _names(proof: Proof) -> Iterator[str]:
+    """Names that no tactic of the proof mentions."""
+    texts = "\n".join(part.tactic for part in _parts(proof))
+    return (name for number in count(1) if (name := f"goal_{number}") not in texts)
 
 
 def _reaches_far(proof: Proof) -> bool:
