@@ -273,6 +273,7 @@ BAD_THEOREMS = {
     "a late import": ("theorem t : True", "def f := 1\nimport Std\n", ErrorKind.HEADER),
     "an axiom in the header": ("theorem t : False", "axiom cheat : False", ErrorKind.HEADER),
     "sorry in the header": ("theorem t : True", "theorem u : 1 = 2 := sorry", ErrorKind.HEADER),
+    "a header that ends early": ("theorem t : True", "#exit\ndefinitely not", ErrorKind.HEADER),
     "autoImplicit": ("theorem t : True", "set_option autoImplicit true", ErrorKind.HEADER),
     "kernel off": ("theorem t : True", "set_option debug.skipKernelTC true", ErrorKind.HEADER),
     "implemented_by": (

@@ -227,7 +227,7 @@ class Lean {
         messages.push(...parsed.messages);
         const kind = this.kind(parsed.syntax);
         done = END_OF_FILE.includes(kind) || kind === 'Lean.Parser.Module.header';
-        refused = !done && beforeCommand ? beforeCommand(parsed.syntax, kind) : undefined;
+        refused = kind !== END_OF_FILE[0] && beforeCommand ? beforeCommand(parsed.syntax, kind) : undefined;
         if (refused) { objects.dec(parsed.syntax); break; }
         messages.push(...this.elabCommand(parsed.syntax, this.commandContext(input, position), stateRef));
         commands.push(kind);
