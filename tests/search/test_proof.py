@@ -62,6 +62,15 @@ def test_goals_without_a_usable_tag_are_given_one():
     )
 
 
+def test_a_tag_that_two_goals_have_is_not_used():
+    tags = (("a", "x"), ("a", "y"))
+    proof = Proof("apply e", (closed("exact ?goal_1"), closed("exact g")), ((0, 2), (1, 3)), tags)
+    # `goal_1` is taken: a tactic mentions it
+    assert script(proof) == (
+        "apply e\nrefine ?goal_2\ncase' goal_2 | x => skip\nexact ?goal_1\nexact g"
+    )
+
+
 def test_a_group_that_could_touch_other_goals_goes_last():
     first = Proof("all_goals exact h")
     proof = Proof("tac", (first, closed("exact g")), ((0, 1), (2, 3)))

@@ -104,6 +104,17 @@ def test_a_leaf_without_a_legal_tactic_backs_up_minus_40_once():
     assert edge(search, "a", "w").mean == -40
 
 
+def test_a_second_visit_of_a_hopeless_state_leaves_all_means_as_they_are():
+    search = start()
+    say(search, "root", {"t": to("a")})
+    say(search, "a", {"u": to("b")}, value=-5)
+    say(search, "b", {"v": REFUSED}, exhausted=False)
+    top, below = edge(search, "root", "t"), edge(search, "a", "u")
+    assert (top.mean, below.mean) == ((-5 + -41) / 2, -40)
+    say(search, "b", {"w": REFUSED}, exhausted=False)
+    assert (top.visits, top.mean, below.visits, below.mean) == (3, -23, 2, -40)
+
+
 # --- selection ------------------------------------------------------------------------------------
 
 
@@ -230,6 +241,12 @@ def test_a_state_that_is_being_expanded_is_not_selectable():
     assert keys == {"a", "b"} and search.next() is None
 
 
+def test_a_state_whose_edges_are_being_expanded_is_waited_for_not_asked_again():
+    search = start(TWO)
+    reply(search, search.next(), {"s": to("a")}, exhausted=False)
+    assert search.next().state.key == "a" and search.next() is None
+
+
 def test_in_flight_counts_enter_the_exploration_term_only():
     search = start(TWO)
     reply(search, search.next(), {"s": to("a"), "t": to("b")}, prior={"s": 0.6, "t": 0.4})
@@ -288,6 +305,14 @@ def test_machine_errors_are_tried_again_and_make_nothing_dead():
 
 def edge_values(search):
     return [edge.total for edge in node(search, "root").edges]
+
+
+def test_a_machine_error_is_no_sign_that_the_policy_has_nothing_new():
+    search = start(replace(SMALL, barren_expansions=1))
+    say(search, "root", {"t": CRASHED}, exhausted=None)
+    assert not node(search, "root").exhausted
+    say(search, "root", {"t": REFUSED, "u": CLOSED}, exhausted=None)
+    assert search.outcome is SearchOutcome.PROVED
 
 
 def test_a_tactic_that_only_meets_machine_errors_stalls_the_search():
