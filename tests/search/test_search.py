@@ -290,6 +290,43 @@ def test_what_is_in_flight_when_a_proof_is_found_is_void():
     assert all(each.in_flight == 0 for each in search.graph.all_nodes())
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["proposed before", "proposed after"])
+def test_a_search_that_goes_on_has_lost_nothing_of_what_was_in_flight(late):
+    search = start(TWO)
+    reply(search, search.next(), {"s": to("a"), "t": to("b")})
+    first, second = search.next(), search.next()
+    if not late:
+        search.propose(second, Proposal(-5.0, [("u", 0.5)], exhausted=True))
+    reply(search, first, {"u": CLOSED})
+    assert search.next() is None and search.outcome is SearchOutcome.PROVED
+    if late:
+        search.propose(second, Proposal(-5.0, [("u", 0.5)], exhausted=True))
+    search.unsolve((0,))
+    search.abandon(second)  # void: no effect
+    request = search.next()
+    assert request.state.key == "b"
+    assert reply(search, request, {"u": CLOSED}, exhausted=True) == ("u",)
+    assert search.next() is None and search.proof().tactic == "t"
+
+
+def test_an_abandoned_request_keeps_what_the_policy_has_said():
+    search = start()
+    request = search.next()
+    search.propose(request, Proposal(-5.0, [("t", 0.5)], exhausted=True))
+    search.abandon(request)
+    assert say(search, "root", {"t": CLOSED}) == ("t",)
+    assert search.outcome is SearchOutcome.PROVED
+
+
+def test_goals_that_are_proved_already_are_seen_at_once():
+    search = start(replace(SMALL, tactics=1))
+    say(search, "root", {"s": to("a", "b")}, exhausted=False)
+    say(search, "a", {"t": CLOSED})
+    say(search, "b", {"t": REFUSED})
+    say(search, "root", {"t": to("a", "a")})
+    assert search.outcome is SearchOutcome.PROVED and search.proof().size == 3
+
+
 # --- machine errors -------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(games(crashes=True), CONFIGS, SEEDS)
 def test_what_can_be_proved_is_proved_and_nothing_else(game, config, seed):
     """Without a limit, every search ends: with a proof, or knowing that there is none."""

@@ -25,6 +25,7 @@ from leanfleet.search.formulas import (
     unvisited,
 )
 from leanfleet.search.graph import Action, AndNode, Edge, Graph, Node, OrNode, Status
+from leanfleet.search.status import update
 
 LOOK_AT = 16  # times K: how much of a proposal is looked at
 
@@ -81,7 +82,10 @@ def clean(config: SearchConfig, node: OrNode, proposal: Proposal) -> Batch:
 def expand(
     config: SearchConfig, graph: Graph, node: OrNode, batch: Batch, answers: Sequence[Answer]
 ) -> Found:
-    """Adds what Lean answered, one answer a tactic of the batch, to a state. No status changes."""
+    """Adds what Lean answered, one answer a tactic of the batch, to a state.
+
+    The state's own status is left to `status.spread`.
+    """
     found = Found()
     node.evaluation = batch.value
     node.expansions += 1
@@ -94,6 +98,17 @@ def expand(
         if not edge.visits:
             edge.q = q
     return found
+
+
+def shelve(node: OrNode, batch: Batch) -> None:
+    """Keeps what a policy said when no answers will come: it is run at the next expansion."""
+    for text, prior in batch.tactics:
+        node.again = {} if node.again is None else node.again
+        node.again.setdefault(text, (prior, 0))
+    if batch.exhausted:
+        node.exhausted = True
+    if batch.tactics:
+        node.asks_again_at = 0
 
 
 @dataclass(slots=True)
@@ -215,6 +230,7 @@ def _child(
     node = AndNode(nodes)
     for goal in node.edges:
         goal.q = edge_q(config, node, unvisited(config, 0.0))
+    update(node)  # its goals may be known as proved, or dead
     return node
 
 

@@ -24,7 +24,7 @@ from leanfleet.messages import ErrorKind
 from leanfleet.search.answers import Answer, Proposal, Request, State
 from leanfleet.search.backup import backward, edge_value
 from leanfleet.search.config import SMALL, SearchConfig
-from leanfleet.search.expand import Batch, Found, clean, expand
+from leanfleet.search.expand import Batch, Found, clean, expand, shelve
 from leanfleet.search.extract import edge_at, extract
 from leanfleet.search.graph import BUSY, Graph, OrNode, Status
 from leanfleet.search.proof import Proof
@@ -83,6 +83,7 @@ class Search:
         self._by_number: dict[int, _Pending] = {}
         self._requests = 0
         self._abandoned_in_a_row = 0
+        self._void: dict[int, OrNode] = {}  # requests that were in flight when the search ended
         self._released: list[State] = []
 
     # --- the driver's side ------------------------------------------------------------------------
@@ -107,10 +108,14 @@ class Search:
     def propose(self, request: Request, proposal: Proposal) -> tuple[str, ...]:
         """Takes what the policy said; returns the tactics to run in Lean, perhaps none.
 
-        Raises ValueError when it was told before. () for a request of a search that is over.
+        Raises ValueError when it was told before. () for a request that was in flight when the
+        search ended: should it go on (`unsolve`), they are run at the state's next expansion.
         """
         pending = self._by_number.get(request.number)
         if pending is None:
+            node = self._void.pop(request.number, None)
+            if node is not None:
+                shelve(node, clean(self.config, node, proposal))
             return ()
         if pending.batch is not None:
             raise ValueError(f"request {request.number} has a proposal already")
@@ -136,7 +141,11 @@ class Search:
         pending.answers = tuple(answers)
 
     def abandon(self, request: Request) -> None:
-        """The policy failed: nothing is learnt. After 3 in a row the search is stalled."""
+        """The policy or the driver failed: nothing is learnt, no simulation is counted.
+
+        What was proposed is kept for the state's next expansion. After 3 in a row the search is
+        stalled.
+        """
         pending = self._by_number.get(request.number)
         if pending is not None and pending.answers is None:
             pending.abandoned = True
@@ -196,6 +205,10 @@ class Search:
         if pending.abandoned:
             self._abandoned_in_a_row += 1
             self.statistics.abandoned += 1
+            if pending.batch is not None:
+                shelve(pending.path.leaf, pending.batch)
+                spread([pending.path.leaf])
+                self._settle_outcome()
             if self._abandoned_in_a_row >= MAX_ABANDONED:
                 self._end(SearchOutcome.STALLED)
             return
@@ -251,10 +264,15 @@ class Search:
             self._end(SearchOutcome.EXHAUSTED)
 
     def _end(self, outcome: SearchOutcome) -> None:
-        """Whatever is in flight is void."""
+        """Whatever is in flight is void, but what a policy has said is kept."""
         self.outcome = outcome
         while self._pending:
-            self._release(self._pending.pop())
+            pending = self._pending.pop()
+            self._release(pending)
+            if pending.batch is not None:
+                shelve(pending.path.leaf, pending.batch)
+            elif not pending.abandoned:
+                self._void[pending.request.number] = pending.path.leaf
 
     def _count(self, pending: _Pending, found: Found) -> None:
         counts = self.statistics
