@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
 
 MB = 2**20
-NODE_MB = 300  # resident in a process besides Lean's heap: Node and the compiled code
+NODE_MB = 500  # resident in a process besides Lean's heap: Node, compiled code, its own stack
 RECYCLE_SHARE = 0.65  # of the memory limit: a process that large between calls is replaced
 SOFT_SHARE = 0.75  # of Lean's heap: where a running tactic is told to stop
 
