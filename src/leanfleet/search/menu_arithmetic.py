@@ -1,5 +1,5 @@
-"""Composite steps for numbers: case splits over residues and ranges, powers modulo a number, roots of
-polynomials, common divisors of linear terms, squares, casts.
+"""Composite steps for numbers: cases by remainder, powers modulo a number, roots of polynomials,
+common divisors of linear terms, squares, casts.
 
 Each function looks at a view and yields `(weight, tactic)`; the table gives the prior that the weight
 multiplies. They compute with the printed text only, so they propose and Lean proves.
@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import combinations
+from math import gcd
 
 from leanfleet.search import menu_polynomial as polynomial
 from leanfleet.search.menu_view import INT, NAT, RAT, View
-from leanfleet.search.shape import RELATIONS, Kind, conjuncts, shape, tokens
+from leanfleet.search.shape import RELATIONS, Kind, tokens
 
 Proposals = Iterator[tuple[float, str]]
 
-MAX_CASES = 24  # of one split: each costs an omega
-MAX_TABLE = 6_000  # cases that `decide` runs through
 MAX_MODULUS = 60
 _MODULUS = re.compile(r"% ?(\d+)(?![\w.])|(?<![\w.^])(\d+) ∣")
 _POWER = re.compile(r"(?<![\w.])(\d+) \^ ([^\W\d][\w'₀-₉]*|\([^()]*\))")
-_LITERAL = re.compile(r"(?<![\w.^])\d{1,6}(?![\w.])")
 
 
 def residues(view: View) -> Proposals:
@@ -38,18 +36,15 @@ def residues(view: View) -> Proposals:
                 lemmas += ", Int.sub_emod"
             start = f"apply {kind}.dvd_of_{mod}_eq_zero; " if view.divides else ""
             for name in inside:
-                yield (
-                    1.0,
-                    f"({start}{_split(view, name, modulus)} <;> simp [{lemmas}, $h])".replace(
-                        "$h", _split_name(view)
-                    ),
-                )
-                yield 0.7, f"({start}{_split(view, name, modulus)} <;> simp_all [{lemmas}])"
+                split, h = _split(view, name, modulus), _split_name(view)
+                yield 1.0, f"({start}{split} <;> (try simp [{lemmas}, {h}]) <;> omega)"
+                yield 0.7, f"({start}{split} <;> simp_all [{lemmas}])"
             if len(inside) == 2 and modulus <= 5:
                 fresh = view.fresh.copy()
                 one, two = fresh("h"), fresh("h")
-                splits = f"{_split(view, inside[0], modulus, one)} <;> {_split(view, inside[1], modulus, two)}"
-                yield 0.8, f"({start}{splits} <;> simp [{lemmas}, {one}, {two}])"
+                first = _split(view, inside[0], modulus, one)
+                splits = f"{first} <;> {_split(view, inside[1], modulus, two)}"
+                yield 0.8, f"({start}{splits} <;> (try simp [{lemmas}, {one}, {two}]) <;> omega)"
                 yield 0.5, f"({start}{splits} <;> simp_all [{lemmas}])"
 
 
@@ -121,78 +116,9 @@ def _power_cases(
     )
 
 
-def ranges(view: View) -> Proposals:
-    """A bounded variable, value by value: by rcases and omega, or all in one `decide`."""
-    bounds = _bounds(view)
-    named = [name for name in view.of_type((*NAT, *INT)) if name in bounds]
-    for name in named[:4]:
-        low, high, _ = bounds[name]
-        if 0 <= high - low < MAX_CASES:
-            values = range(low, high + 1)
-            yield from _by_value(view, name, list(values))
-        elif 0 <= high - low < 8 * MAX_CASES:
-            middle = (low + high) // 2
-            fresh = view.fresh.copy()
-            yield (
-                0.5,
-                f"rcases Int.le_total {name} {middle} with {fresh('h')} | {fresh('h')}".replace(
-                    "Int", "Nat" if view.types[name] in NAT else "Int"
-                ),
-            )
-    yield from _tables(view, [n for n in named if view.types[n] in NAT], bounds)
-
-
-def _by_value(view: View, name: str, values: list[int]) -> Proposals:
-    split = " ∨ ".join(f"{name} = {value}" for value in values)
-    if len(values) < 2:
-        return
-    fresh = view.fresh.copy()
-    h = fresh("h")
-    cases = " | ".join(["rfl"] * len(values))
-    head = f"rcases (by omega : {split}) with {cases}"
-    others = [n for n in view.of_type((*NAT, *INT)) if n != name]
-    yield 1.0, f"{head} <;> omega"
-    yield 0.6 if not others else 0.3, f"{head} <;> simp_all"
-    yield 0.3, f"{head} <;> grind"
-    if len(values) <= 4:
-        yield 0.4, f"rcases (by omega : {split}) with {' | '.join([h] * len(values))}"
-
-
-def _tables(view: View, names: list[str], bounds: dict[str, tuple[int, int, str]]) -> Proposals:
-    """Everything reverted under explicit bounds, for the kernel to run through."""
-    for size in (1, 2, 3):
-        for chosen in combinations(names[:4], size):
-            if any(n in view.variables and n not in chosen for n in _numeric_words(view)):
-                continue
-            total = 1
-            for name in chosen:
-                total *= bounds[name][1] + 1
-            if total > MAX_TABLE:
-                continue
-            fresh = view.fresh.copy()
-            limits = {name: fresh("h") for name in chosen}
-            proofs = "; ".join(
-                f"have {limits[n]} : {n} < {bounds[n][1] + 1} := {bounds[n][2]}" for n in chosen
-            )
-            facts = " ".join(
-                f.name for f in reversed(view.facts) if any(n in tokens(f.type) for n in chosen)
-            )
-            reverts = "; ".join(f"revert {limits[n]}; revert {n}" for n in reversed(chosen))
-            close = "decide" if total <= 400 else "decide +kernel"
-            start = f"{proofs}; revert {facts}; " if facts else f"{proofs}; "
-            yield 1.2, f"({start}{reverts}; {close})"
-
-
-def _numeric_words(view: View) -> set[str]:
-    used = set(view.words)
-    for fact in view.facts:
-        used.update(tokens(fact.type))
-    return {word for word in used if word in view.variables}
-
-
 def factors(view: View) -> Proposals:
     """An equation of one variable over Int or Rat with an integer root, as a product."""
-    for name, fact, values in _equations(view, (*INT, *RAT)):
+    for name, _, values in _equations(view, (*INT, *RAT)):
         root = polynomial.integer_root(values)
         if root is None:
             continue
@@ -215,12 +141,11 @@ def squares(view: View) -> Proposals:
     for name, _, values in _equations(view, (*INT, *RAT)):
         if len(values) == 3 and values[2]:
             terms.insert(0, f"{2 * values[2]} * {name} + {values[1]}".replace("+ -", "- "))
-    proofs = [f"@Lean.Grind.OrderedRing.sq_nonneg _ _ _ _ _ _ ({term})" for term in terms[:6]]
     proofs = [f"(Lean.Grind.OrderedRing.sq_nonneg (a := {term}))" for term in terms[:6]]
     for weight, proof in zip((1.0, 0.6, 0.4, 0.3, 0.2, 0.1), proofs, strict=False):
         yield weight, f"(have {h} := {proof}; grind)"
     if len(proofs) > 1:
-        every = "; ".join(f"have := {proof}" for proof in proofs)
+        every = "; ".join(f"have := {proof}" for proof in proofs[:3])
         yield 0.9, f"({every}; grind)"
 
 
@@ -236,19 +161,22 @@ def divisors(view: View) -> Proposals:
             if len(names) != 1 or polynomial.variables(two) != names:
                 continue
             a, b = one[((names[0], 1),)], two.get(((names[0], 1),), 0)
+            if a <= 0 or b <= 0 or polynomial.degree(two) != 1:
+                continue
+            a, b = a // gcd(a, b), b // gcd(a, b)
             constant = b * one.get((), 0) - a * two.get((), 0)
-            if b == 0 or polynomial.degree(two) != 1 or constant == 0:
+            if constant == 0:
                 continue
             big, small = ("left", "right") if constant > 0 else ("right", "left")
             if constant < 0:
                 a, b = b, a
                 left, right = right, left
             h = view.fresh.copy()("h")
-            gcd = f"Nat.gcd ({left}) ({right})" if big == "left" else f"Nat.gcd ({right}) ({left})"
+            both = f"({left}) ({right})" if big == "left" else f"({right}) ({left})"
             fact = (
-                f"have {h} : {gcd} ∣ {abs(constant)} := by (have {h} := Nat.dvd_sub "
-                f"(Nat.dvd_mul_left_of_dvd (Nat.gcd_dvd_{big} _ _) {b}) "
-                f"(Nat.dvd_mul_left_of_dvd (Nat.gcd_dvd_{small} _ _) {a}); "
+                f"have {h} : Nat.gcd {both} ∣ {abs(constant)} := by (have {h} := Nat.dvd_sub "
+                f"(Nat.dvd_mul_left_of_dvd (Nat.gcd_dvd_{big} {both}) {b}) "
+                f"(Nat.dvd_mul_left_of_dvd (Nat.gcd_dvd_{small} {both}) {a}); "
                 f"rwa [show {b} * ({left}) - {a} * ({right}) = {abs(constant)} by omega] at {h})"
             )
             yield 1.0, f"(({fact}); exact Nat.le_of_dvd (by decide) {h})"
@@ -273,14 +201,6 @@ def casts(view: View) -> Proposals:
             if len(tokens(left)) == 1:
                 lifted = f"({left} : {kind}) {sign} {right}"
             yield 1.0, f"exact_mod_cast (by grind : {lifted})"
-
-
-def naturals(view: View) -> Proposals:
-    """An integer that is not negative, as a natural number."""
-    for name in view.of_type(INT)[:4]:
-        fresh = view.fresh.copy()
-        n = fresh("n")
-        yield 1.0, f"obtain ⟨{n}, rfl⟩ := Int.eq_ofNat_of_zero_le (by omega : 0 ≤ {name})"
 
 
 # --- reading the state ----------------------------------------------------------------------------
@@ -313,85 +233,6 @@ def _orbit(base: int, modulus: int) -> tuple[int, int] | None:
     return None
 
 
-def _relations(view: View) -> Iterator[tuple[Kind, str, str]]:
-    """Every relation that a fact states, conjunctions taken apart; the negated target last."""
-    for fact in view.facts:
-        for part in conjuncts(fact.type):
-            form = shape(part)
-            if form.kind in RELATIONS:
-                yield form.kind, *form.parts
-            elif form.kind is Kind.NOT and shape(form.parts[0]).kind in _NEGATED:
-                inner = shape(form.parts[0])
-                yield _NEGATED[inner.kind], *inner.parts
-
-
-_NEGATED = {Kind.LE: Kind.GT, Kind.LT: Kind.GE, Kind.GE: Kind.LT, Kind.GT: Kind.LE}
-_MIRRORED = {Kind.LE: Kind.GE, Kind.LT: Kind.GT, Kind.GE: Kind.LE, Kind.GT: Kind.LT}
-
-
-def _bounds(view: View) -> dict[str, tuple[int, int, str]]:
-    """Variables with a lowest and a highest value, and how to prove the highest."""
-    low: dict[str, int] = dict.fromkeys(view.of_type(NAT), 0)
-    high: dict[str, tuple[int, str]] = {}
-    integers = set(view.of_type(INT))
-    for kind, left, right in _relations(view):
-        if kind is Kind.DVD or kind is Kind.NE:
-            continue
-        one, two = polynomial.parse(left), polynomial.parse(right)
-        if one is None or two is None:
-            continue
-        difference = polynomial.add(one, two, -1)
-        _bound(kind, difference, low, high, integers)
-        if kind is Kind.EQ:
-            _bound(Kind.EQ, polynomial.add({}, difference, -1), low, high, integers)
-    return {
-        name: (low[name], *high[name])
-        for name in high
-        if name in low and -1000 < low[name] <= high[name][0] < 1000
-    }
-
-
-def _bound(
-    kind: Kind,
-    poly: polynomial.Polynomial,
-    low: dict[str, int],
-    high: dict[str, tuple[int, str]],
-    integers: set[str],
-) -> None:
-    """What `poly REL 0` says about its variables."""
-    if kind in (Kind.GE, Kind.GT):
-        return _bound(_MIRRORED[kind], polynomial.add({}, poly, -1), low, high, integers)
-    limit = -poly.get((), 0) - (kind is Kind.LT)
-    terms = {monomial: value for monomial, value in poly.items() if monomial}
-    if len(terms) == 1:
-        ((monomial, value),) = terms.items()
-        if len(monomial) == 1 and monomial[0][1] == 1 and value < 0:
-            name = monomial[0][0]
-            if kind is not Kind.EQ and (name in integers or name in low):
-                low[name] = max(low.get(name, -(10**9)), -(limit // -value))
-            return None
-    if limit < 0 or any(value < 0 for value in terms.values()):
-        return None
-    for monomial, value in terms.items():
-        for name, power in monomial:
-            if name not in low and name not in integers:
-                continue
-            top = limit // value
-            alone = ((name, 1),) in terms
-            if power > 1 and len(monomial) == 1 and not alone:
-                top = round(top ** (1 / power)) + 1
-                h = "h'"
-                proof = f"Nat.lt_of_not_le fun {h} => by (have := Nat.pow_le_pow_left {h} {power}; omega)"
-            elif len(monomial) == 1:
-                proof = "by (try simp only [Nat.pow_succ] at *); omega"
-                proof = f"(by {proof[3:]})"
-            else:
-                continue
-            if name not in high or top < high[name][0]:
-                high[name] = (top, proof)
-    return None
-
-
 def _equations(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, list[int]]]:
     """Facts `p = 0` in one variable of degree 2 or more: its name, the fact's, the coefficients."""
     for fact in view.facts:
@@ -409,9 +250,12 @@ def _equations(view: View, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, l
 
 
 def _gcds(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Both arguments of `(a).gcd (b)` or `a.gcd b` or `Nat.gcd a b`."""
+    """Both arguments of `(a).gcd (b)`, `a.gcd (b)` or `Nat.gcd (a) (b)`."""
     text = " ".join(words)
-    for match in re.finditer(r"\( ([^()]*) \) ?\.? ?\.? gcd \( ([^()]*) \)", text):
-        yield match[1], match[2]
-    for match in re.finditer(r"(?:Nat\.)?gcd \( ([^()]*) \) \( ([^()]*) \)", text):
-        yield match[1], match[2]
+    for form in (
+        r"\( ([^()]*) \) \. gcd \( ([^()]*) \)",
+        r"(?<![\w.])([^\W\d]\w*)\.gcd \( ([^()]*) \)",
+        r"(?:Nat\.)?gcd \( ([^()]*) \) \( ([^()]*) \)",
+    ):
+        for match in re.finditer(form, text):
+            yield match[1], match[2]

@@ -7,6 +7,9 @@ Lean truncates (Nat) does no harm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+
 from leanfleet.search.shape import tokens
 
 Monomial = tuple[tuple[str, int], ...]  # atoms in order, each with its exponent
@@ -58,6 +61,14 @@ def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
                 raise ValueError("too high a degree")
             result[monomial] = result.get(monomial, 0) + value * factor
     return {monomial: value for monomial, value in result.items() if value}
+
+
+def evaluate(poly: Polynomial, values: Mapping[str, int]) -> int:
+    """The value where every atom has one."""
+    return sum(
+        value * prod(values[atom] ** power for atom, power in monomial)
+        for monomial, value in poly.items()
+    )
 
 
 def coefficients(poly: Polynomial, atom: str) -> list[int] | None:
@@ -147,6 +158,8 @@ def _power(words: list[str]) -> Polynomial:
 
 
 def _single(words: list[str]) -> Polynomial:
+    if len(words) > 1 and words[0] == "↑":  # a cast, which changes no value here
+        return _single(words[1:])
     if len(words) == 1 and words[0].isdigit() and len(words[0]) < 30:
         value = int(words[0])
         return {(): value} if value else {}

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from leanfleet.search import menu_arithmetic as arithmetic
-from leanfleet.search.menu_view import INT, NAT, RAT, Fact, Fresh, View, introductions, pattern
-from leanfleet.search.shape import RELATIONS, Binder, Kind, premises, shape, tokens
+from leanfleet.search import menu_ranges
+from leanfleet.search.menu_names import introductions, pattern
+from leanfleet.search.menu_view import INT, NAT, RAT, Fact, View
+from leanfleet.search.shape import Binder, Kind, premises, shape, tokens
 
 Slots = Iterator[tuple[float, dict[str, str]]]
 
@@ -119,6 +121,29 @@ def case_facts(view: View) -> Slots:
     for weight, fact in _recent(view):
         if fact.form.kind in (Kind.OTHER, Kind.MEM, Kind.LE, Kind.LT, Kind.EQ, Kind.FALSE):
             yield weight, {"h": fact.name}
+
+
+def applied_equations(view: View) -> Slots:
+    """An equation between functions, at variables."""
+    made = 0
+    for weight, fact in _recent(view):
+        sides = fact.form.parts
+        if fact.form.kind is Kind.EQ and any(
+            side.startswith("fun ") or side in view.functions for side in sides
+        ):
+            for name in list(view.variables)[:4]:
+                made += 1
+                if made <= 8:
+                    yield weight, {"f": fact.name, "x": name, "h": view.fresh.copy()("h")}
+
+
+def inductive_facts(view: View) -> Slots:
+    """Facts that may be of an inductive family of the header: an applied name of upper case."""
+    for weight, fact in _recent(view):
+        head = _head(fact.type)
+        if fact.form.kind is Kind.OTHER and head[:1].isupper() and head not in view.types:
+            grind = f" [{', '.join(view.definitions[:4])}]" if view.definitions else ""
+            yield weight, {"h": fact.name, "grind": grind}
 
 
 def substitutable(view: View) -> Slots:
@@ -243,7 +268,7 @@ def inductions(view: View) -> Slots:
     """Variables worth an induction: of the target first, of types with constructors."""
     for name, kind in _inductive(view):
         fit = 1.0 if name in view.words else 0.15
-        yield fit, {"x": name, "simp": _simp_set(view, kind)}
+        yield fit, {"x": name, **_rules(view, kind)}
 
 
 def natural_inductions(view: View) -> Slots:
@@ -251,7 +276,7 @@ def natural_inductions(view: View) -> Slots:
         fit = 1.0 if name in view.words else 0.15
         fresh = view.fresh.copy()
         fresh_n = name if "✝" not in name else fresh("n")
-        yield fit, {"x": name, "n": fresh_n, "ih": fresh("ih"), "simp": _simp_set(view, "ℕ")}
+        yield fit, {"x": name, "n": fresh_n, "ih": fresh("ih"), **_rules(view, "ℕ")}
 
 
 def list_inductions(view: View) -> Slots:
@@ -259,7 +284,7 @@ def list_inductions(view: View) -> Slots:
         if kind.startswith("List"):
             fresh = view.fresh.copy()
             slots = {"x": name, "a": fresh("a"), "as": fresh("as"), "ih": fresh("ih")}
-            yield 1.0 if name in view.words else 0.15, {**slots, "simp": _simp_set(view, kind)}
+            yield 1.0 if name in view.words else 0.15, {**slots, **_rules(view, kind)}
 
 
 def generalized_inductions(view: View) -> Slots:
@@ -267,7 +292,7 @@ def generalized_inductions(view: View) -> Slots:
     for name, kind in _inductive(view):
         others = [o for o in view.variables if o != name and o in view.words]
         if others and name in view.words:
-            slots = {"x": name, "others": " ".join(others[:4]), "simp": _simp_set(view, kind)}
+            slots = {"x": name, "others": " ".join(others[:4]), **_rules(view, kind)}
             yield 1.0, slots
 
 
@@ -311,12 +336,16 @@ def _inductive(view: View) -> Iterator[tuple[str, str]]:
     return islice(found, 4)
 
 
-def _simp_set(view: View, kind: str) -> str:
-    """What to hand to simp in the cases of an induction."""
-    names = list(view.definitions[:4])
+def _rules(view: View, kind: str) -> dict[str, str]:
+    """What to hand to simp and grind in the cases of an induction."""
+    own = view.definitions[:4]
+    names = list(own)
     if kind in NAT and view.products:
         names += ["Nat.pow_succ", "Nat.mul_add", "Nat.add_mul"]
-    return f" [{', '.join(names)}]" if names else ""
+    return {
+        "simp": f" [{', '.join(names)}]" if names else "",
+        "grind": f" [{', '.join(own)}]" if own else "",
+    }
 
 
 # --- definitions, witnesses, atoms --------------------------------------------------------------
@@ -350,6 +379,12 @@ def recursions(view: View) -> Slots:
                 break
 
 
+_TERMS = (
+    ("{} + 1", 0.6), ("{} / 2", 0.4), ("2 * {}", 0.35), ("{} + 2", 0.3), ("2 * {} + 2", 0.28),
+    ("2 * {} + 1", 0.28), ("{} - 1", 0.2), ("{} * {}", 0.15),
+)  # fmt: skip
+
+
 def witnesses(view: View) -> Slots:
     """Small terms for the first name under ∃, by its type where that is printed."""
     names = [n for n in view.variables if view.variables[n] not in ("Bool",)]
@@ -366,18 +401,23 @@ def witnesses(view: View) -> Slots:
         candidates.setdefault(literal, 0.4)
         candidates.setdefault(str(int(literal) + 1), 0.3)
     for name in numbers[:3]:
-        for term, likely in (("{} + 1", 0.6), ("2 * {}", 0.3), ("{} - 1", 0.2), ("{} / 2", 0.3)):
-            candidates[f"({term.format(name)})"] = likely
+        for term, likely in _TERMS:
+            candidates[f"({term.replace('{}', name)})"] = likely
     for one in numbers[:3]:
         for two in numbers[:3]:
             if one < two:
                 candidates[f"({one} + {two})"] = 0.35
                 candidates[f"({one} * {two})"] = 0.2
-    for function in list(view.functions)[:3]:
+    for function, kind in list(view.functions.items())[:3]:
+        parts = kind.split(" → ")
+        if parts[-1] == "Prop" and len(parts) == 3 and parts[0] == parts[1]:
+            candidates[f"(fun x => ¬{function} x x)"] = 0.5  # Cantor's diagonal
         for name in names[:2]:
             candidates[f"({function} {name})"] = 0.2
     for value in ("true", "false", "[]", "none", "id", "(fun x => x)", "(fun _ => 0)"):
         candidates[value] = 0.08
+    for likely, values in menu_ranges.solutions(view):
+        yield 1.5 * likely, {"w": ", ".join(str(value) for value in values)}
     for witness, likely in candidates.items():
         yield likely, {"w": witness}
 
@@ -415,7 +455,7 @@ def unnamed(view: View) -> Slots:
     """Fresh names for all that has none."""
     fresh = view.fresh.copy()
     count = min(view.inaccessible, 6)
-    yield 1.0, {"names": " ".join(fresh("x" if count > 2 and i < count - 1 else "h") for i in range(count))}
+    yield 1.0, {"names": " ".join(fresh("h" if i == count - 1 else "x") for i in range(count))}
 
 
 def midpoints(view: View) -> Slots:
@@ -427,11 +467,13 @@ def midpoints(view: View) -> Slots:
     for fact in view.facts[:MAX_FACTS]:
         if fact.form.kind not in (Kind.LE, Kind.LT, Kind.EQ, Kind.DVD):
             continue
+        other = str(fact.form.kind)
         one, two = fact.form.parts
+        ends = {"left": left, "right": right}
         if one == left and two != right:
-            yield 1.0, {"left": left, "middle": two, "right": right, "first": str(fact.form.kind), "second": sign}
+            yield 1.0, {**ends, "middle": two, "first": other, "second": sign}
         elif two == right and one != left:
-            yield 0.9, {"left": left, "middle": one, "right": right, "first": sign, "second": str(fact.form.kind)}
+            yield 0.9, {**ends, "middle": one, "first": sign, "second": other}
 
 
 def _tactics(function: Callable[[View], arithmetic.Proposals]) -> Callable[[View], Slots]:
@@ -448,8 +490,8 @@ EACH: dict[str, Callable[[View], Slots]] = {
     function.__name__: function
     for function in (
         once, intro, rintro, exact_match, applicable, destructible, alternatives, equivalences,
-        divisibilities, case_facts, substitutable, injective, rewrites, rewrites_at, facts,
-        rule_facts, modus_ponens, instances, inductions, natural_inductions, list_inductions,
+        divisibilities, case_facts, inductive_facts, applied_equations, substitutable, injective,
+        rewrites, rewrites_at, facts, rule_facts, modus_ponens, instances, inductions, natural_inductions, list_inductions,
         generalized_inductions, cases, natural_cases, list_cases, booleans, definitions,
         all_definitions, recursions, witnesses, atoms, fresh_hypothesis, extensional, unnamed,
         midpoints,
@@ -458,9 +500,9 @@ EACH: dict[str, Callable[[View], Slots]] = {
 EACH |= {
     function.__name__: _tactics(function)
     for function in (
-        arithmetic.residues, arithmetic.remainders, arithmetic.powers, arithmetic.ranges,
+        arithmetic.residues, arithmetic.remainders, arithmetic.powers,
         arithmetic.factors, arithmetic.squares, arithmetic.divisors, arithmetic.casts,
-        arithmetic.naturals,
+        menu_ranges.ranges, menu_ranges.products, menu_ranges.naturals,
     )
 }  # fmt: skip
 
@@ -480,6 +522,3 @@ def _head(text: str) -> str:
 def _bare(text: str) -> str:
     form = shape(text)
     return form.text
-
-
-__all__ = ["EACH", "Fresh", "RELATIONS", "Slots"]

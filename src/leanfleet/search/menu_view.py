@@ -11,17 +11,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 
 from leanfleet.messages import Goal, Hypothesis
+from leanfleet.search.menu_names import CORE, KEYWORDS, NAME, Fresh
 from leanfleet.search.shape import (
     LOGICAL,
     MAX_TEXT,
     RELATIONS,
-    Binder,
     Kind,
     Shape,
-    conjuncts,
     premises,
     shape,
     tokens,
@@ -33,211 +31,6 @@ MAX_NAMES = 2_000  # of a context, looked at for freshness
 NAT, INT, RAT = ("ℕ", "Nat"), ("ℤ", "Int"), ("ℚ", "Rat")
 _NUMBERS = frozenset((*NAT, *INT, *RAT))
 _UNIVERSE = re.compile(r"(Type|Sort|Prop)\b")
-_NAME = re.compile(r"[^\W\d][\w'₀-₉!?]*\Z")
-_KEYWORDS = frozenset(
-    [
-        "at",
-        "by",
-        "calc",
-        "do",
-        "else",
-        "exists",
-        "extends",
-        "forall",
-        "from",
-        "fun",
-        "have",
-        "if",
-        "in",
-        "infix",
-        "let",
-        "match",
-        "notation",
-        "open",
-        "show",
-        "then",
-        "theorem",
-        "using",
-        "where",
-        "with",
-        "Type",
-        "Sort",
-        "Prop",
-        "True",
-        "False",
-        "rfl",
-        "set_option",
-        "return",
-        "for",
-        "mut",
-        "deriving",
-        "instance",
-        "class",
-        "structure",
-        "inductive",
-        "def",
-        "abbrev",
-        "axiom",
-        "example",
-        "opaque",
-    ]
-)
-_CORE = frozenset(
-    [
-        "id",
-        "fun",
-        "succ",
-        "pred",
-        "gcd",
-        "lcm",
-        "length",
-        "map",
-        "filter",
-        "reverse",
-        "append",
-        "foldl",
-        "foldr",
-        "take",
-        "drop",
-        "zip",
-        "range",
-        "sum",
-        "head",
-        "tail",
-        "head?",
-        "tail?",
-        "getLast",
-        "get",
-        "some",
-        "none",
-        "val",
-        "isLt",
-        "fst",
-        "snd",
-        "den",
-        "num",
-        "natAbs",
-        "toNat",
-        "max",
-        "min",
-        "not",
-        "and",
-        "or",
-        "xor",
-        "decide",
-        "mod",
-        "div",
-        "sub",
-        "add",
-        "mul",
-        "pow",
-        "neg",
-        "cons",
-        "nil",
-        "foldr?",
-        "find?",
-        "contains",
-        "elem",
-        "all",
-        "any",
-        "count",
-        "erase",
-        "insert",
-        "replicate",
-        "join",
-        "flatMap",
-        "flatten",
-        "bind",
-        "pure",
-        "size",
-        "push",
-        "pop",
-        "toList",
-        "get?",
-        "getD",
-        "isSome",
-        "isNone",
-        "inl",
-        "inr",
-        "mk",
-        "rec",
-        "cast",
-        "ofNat",
-        "testBit",
-        "log2",
-        "sqrt",
-        "Nonempty",
-        "Inhabited",
-        "comp",
-        "const",
-        "Nat",
-        "Int",
-        "List",
-        "Option",
-        "Array",
-        "Rat",
-        "Fin",
-        "Bool",
-        "String",
-        "Char",
-        "Function",
-        "Prod",
-        "Sum",
-        "Subtype",
-        "Sigma",
-        "Iff",
-        "And",
-        "Or",
-        "Not",
-        "Exists",
-        "Eq",
-        "HEq",
-        "Perm",
-        "Nodup",
-        "Pairwise",
-        "Sublist",
-        "Subset",
-        "Mem",
-        "true",
-        "false",
-        "sorted",
-        "eraseDups",
-        "mem",
-        "prod",
-        "minimum",
-        "maximum",
-        "isEmpty",
-        "toInt",
-        "repr",
-        "toString",
-        "compare",
-        "Ordering",
-        "lt",
-        "le",
-        "dvd",
-        "coprime",
-        "Injective",
-        "Surjective",
-        "Coprime",
-        "fib_",
-        "iterate",
-        "zipWith",
-        "unzip",
-        "partition",
-        "intersperse",
-        "isPrefixOf",
-        "splitAt",
-        "span",
-        "dropWhile",
-        "takeWhile",
-        "lookup",
-        "enum",
-        "iota",
-        "attach",
-        "unattach",
-        "foldlM",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -247,27 +40,6 @@ class Fact:
     name: str
     type: str
     form: Shape
-
-
-class Fresh:
-    """Hands out names that nothing in the state has, readable ones first."""
-
-    def __init__(self, used: Iterable[str]) -> None:
-        self._used = set(used)
-
-    def copy(self) -> Fresh:
-        return Fresh(self._used)
-
-    def __call__(self, base: str) -> str:
-        base = base.split("✝")[0].split(".")[-1]
-        if not _NAME.match(base) or base in _KEYWORDS or base == "_":
-            base = "x"
-        name = base
-        if name in self._used:
-            stem = base.rstrip("0123456789₀₁₂₃₄₅₆₇₈₉") or "x"
-            name = next(n for n in (f"{stem}{i}" for i in count(1)) if n not in self._used)
-        self._used.add(name)
-        return name
 
 
 class View:
@@ -288,7 +60,7 @@ class View:
         for hypothesis in recent:
             kind = " ".join(hypothesis.type[: MAX_TEXT + 1].split())
             for name in hypothesis.names[-MAX_HYPOTHESES:]:
-                if _NAME.match(name) and name not in _KEYWORDS:
+                if NAME.match(name) and name not in KEYWORDS:
                     self.types.pop(name, None)
                     self.types[name] = kind
                 elif not name.startswith("inst"):
@@ -378,15 +150,14 @@ class View:
 
     def _definition(self, word: str, bound: set[str]) -> Iterator[str]:
         parts = word.split(".")
-        if not all(_NAME.match(part) for part in parts) or word in _KEYWORDS or "✝" in word:
+        if not all(NAME.match(part) for part in parts) or word in KEYWORDS or "✝" in word:
             return
         if parts[0] in bound:
             owner = self.types.get(parts[0], "").split(" ")[0]
-            if len(parts) == 2 and owner[:1].isupper() and owner not in _CORE:
+            if len(parts) == 2 and owner[:1].isupper() and owner not in CORE:
                 yield f"{owner}.{parts[1]}"
-        elif parts[-1] not in _CORE and parts[0] not in _CORE and not parts[-1][0].isupper():
-            if len(word) > 1:
-                yield word
+        elif len(word) > 1 and CORE.isdisjoint(parts) and not parts[-1][0].isupper():
+            yield word
 
     # --- features that rows ask for -----------------------------------------------------------------
 
@@ -422,10 +193,15 @@ class View:
         return self.numeric and _arithmetic(self.target)
 
     @cached_property
+    def huge(self) -> bool:
+        """A power that must not be computed: its exponent is a power, or has five digits."""
+        return bool(re.search(r"\^ ?(\d{5}|\([^()]*(\^|\d{5}))", self.target))
+
+    @cached_property
     def closed(self) -> bool:
         """No variable stands in the target, so that `decide` has something to compute."""
         return not any(word in self.types for word in self.words) and (
-            self.form.kind is not Kind.FORALL or self.bounded
+            self.form.kind not in (Kind.FORALL, Kind.EXISTS) or self.bounded
         )
 
     @cached_property
@@ -440,6 +216,10 @@ class View:
     @cached_property
     def relation(self) -> bool:
         return self.form.kind in RELATIONS
+
+    @cached_property
+    def order(self) -> bool:
+        return self.form.kind in (Kind.LE, Kind.LT, Kind.GE, Kind.GT)
 
     @cached_property
     def equation(self) -> bool:
@@ -577,46 +357,3 @@ def _bound_names(words: Sequence[str]) -> set[str]:
         elif binding:
             found.add(word)
     return found
-
-
-def pattern(text: str, fresh: Fresh, depth: int = 3, substitute: bool = False) -> str:
-    """How `rcases` takes a statement of this form apart, with names for the pieces."""
-    form = shape(text)
-    if depth > 0:
-        if form.kind is Kind.AND:
-            parts = conjuncts(text, Kind.AND, 8)
-            inner = ", ".join(pattern(p, fresh, depth - 1, substitute) for p in parts)
-            return f"⟨{inner}⟩"
-        if form.kind is Kind.OR:
-            parts = conjuncts(text, Kind.OR, 8)
-            inner = " | ".join(pattern(p, fresh.copy(), depth - 1, substitute) for p in parts)
-            return f"({inner})"
-        if form.kind is Kind.EXISTS:
-            names = [fresh(binder.name) for binder in form.binders]
-            guards = [pattern(b.guard, fresh, 0) for b in form.binders if b.guard]
-            rest = pattern(form.parts[0], fresh, depth - 1, substitute)
-            inner = ", ".join([*names, *guards, rest])
-            return f"⟨{inner}⟩"
-        if form.kind is Kind.IFF:
-            return f"⟨{fresh('h')}, {fresh('h')}⟩"
-        if form.kind is Kind.FALSE:
-            return "⟨⟩"
-    if substitute and form.kind is Kind.EQ and any(_NAME.match(p) for p in form.parts):
-        return "rfl"
-    return fresh("h")
-
-
-def introductions(text: str, fresh: Fresh, patterns: bool) -> list[str]:
-    """Names (or patterns) for all that can be introduced from a target."""
-    found, rest = premises(text)
-    names = [
-        fresh(entry.name)
-        if isinstance(entry, Binder)
-        else (pattern(entry, fresh) if patterns else fresh("h"))
-        for entry in found
-    ]
-    if shape(rest).kind in (Kind.NOT, Kind.NE):
-        inner = shape(rest)
-        single = inner.kind is Kind.NOT and patterns
-        names.append(pattern(inner.parts[0], fresh) if single else fresh("h"))
-    return names

@@ -59,6 +59,7 @@ _LEVEL |= dict.fromkeys(
     ("=", "≠", "≤", "<", "≥", ">", "∣", "∈", "∉", "⊆", "==", "!=", "~", "≈"), 50
 )
 _NOT_LEVEL = 40
+_MAX_BRACKETS = 8  # around a whole term
 _KINDS = {str(kind): kind for kind in Kind if kind is not Kind.OTHER}
 _CONNECTIVES = re.compile(r"[∀∃→↔∧∨¬]")
 
@@ -93,11 +94,14 @@ def shape(text: str) -> Shape:
     text = text.strip()
     if len(text) > MAX_TEXT:
         return Shape(Kind.OTHER, text)
-    spans = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
+    spans = _spans(text)
+    for _ in range(_MAX_BRACKETS):
+        if not _enclosed(spans):
+            break
+        text = text[spans[0][2] : spans[-1][1]].strip()
+        spans = _spans(text)
     if not spans:
         return Shape(Kind.OTHER, text)
-    if _enclosed([token for token, _, _ in spans]):
-        return shape(text[spans[0][2] : spans[-1][1]])
     first = spans[0][0]
     if first in ("∀", "∃"):
         return _bound(text, spans)
@@ -150,16 +154,22 @@ def connectives(text: str) -> int:
     return sum(1 for _ in _CONNECTIVES.finditer(text))
 
 
-def _enclosed(words: list[str]) -> bool:
-    """Whether the first bracket is round and closes at the very end. `(x : T)` stays as it is."""
-    if words[0] != "(" or words[-1] != ")":
+def _spans(text: str) -> list[tuple[str, int, int]]:
+    """The tokens with their places."""
+    return [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
+
+
+def _enclosed(spans: list[tuple[str, int, int]]) -> bool:
+    """Whether the first bracket is round and closes at the very end. Pairs and `(x : T)` stay."""
+    if not spans or spans[0][0] != "(" or spans[-1][0] != ")":
         return False
-    depth = 0
-    for index, word in enumerate(words):
+    depth, bound = 0, False
+    for index, (word, _, _) in enumerate(spans):
         depth += (word in _OPEN) - (word in _CLOSE)
         if depth == 0:
-            return index == len(words) - 1
-        if depth == 1 and word in (":", ","):
+            return index == len(spans) - 1
+        bound = bound or word in _BINDERS  # the comma or colon that follows is the binder's
+        if depth == 1 and not bound and word in (":", ","):
             return False
     return False
 
@@ -199,7 +209,7 @@ def _bound(text: str, spans: list[tuple[str, int, int]]) -> Shape:
 
 def _binders(text: str) -> Iterator[Binder]:
     """`x y`, `(x y : T)`, `{x : T}`, `[C x]`, `x ∈ l`, `n ≥ 5`."""
-    words = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(text)]
+    words = _spans(text)
     index, loose = 0, []
     while index < len(words):
         word, start, _ = words[index]
