@@ -25,7 +25,7 @@ from leanfleet.search.formulas import (
     unvisited,
 )
 from leanfleet.search.graph import Action, AndNode, Edge, Graph, Node, OrNode, Status
-from leanfleet.search.status import update
+from leanfleet.search.status import spread, update
 
 LOOK_AT = 16  # times K: how much of a proposal is looked at
 
@@ -109,6 +109,7 @@ def shelve(node: OrNode, batch: Batch) -> None:
         node.exhausted = True
     if batch.tactics:
         node.asks_again_at = 0
+    spread([node])
 
 
 @dataclass(slots=True)

@@ -83,7 +83,7 @@ class Search:
         self._by_number: dict[int, _Pending] = {}
         self._requests = 0
         self._abandoned_in_a_row = 0
-        self._void: dict[int, OrNode] = {}  # requests that were in flight when the search ended
+        self._void: dict[int, _Pending] = {}  # what was in flight when the search ended
         self._released: list[State] = []
 
     # --- the driver's side ------------------------------------------------------------------------
@@ -113,9 +113,9 @@ class Search:
         """
         pending = self._by_number.get(request.number)
         if pending is None:
-            node = self._void.pop(request.number, None)
-            if node is not None:
-                shelve(node, clean(self.config, node, proposal))
+            void = self._void.get(request.number)
+            if void is not None and void.batch is None:
+                void.batch = clean(self.config, void.path.leaf, proposal)
             return ()
         if pending.batch is not None:
             raise ValueError(f"request {request.number} has a proposal already")
@@ -166,7 +166,12 @@ class Search:
 
         The search goes on within its budget.
         """
-        refute(self.graph, edge_at(self.graph.root, place))
+        edge = edge_at(self.graph.root, place)
+        for _, void in sorted(self._void.items()):
+            if void.batch is not None:
+                shelve(void.path.leaf, void.batch)
+        self._void.clear()
+        refute(self.graph, edge)
         self.statistics.replay_failures += 1
         self.outcome = SearchOutcome.RUNNING
         self._settle_outcome()
@@ -207,7 +212,6 @@ class Search:
             self.statistics.abandoned += 1
             if pending.batch is not None:
                 shelve(pending.path.leaf, pending.batch)
-                spread([pending.path.leaf])
                 self._settle_outcome()
             if self._abandoned_in_a_row >= MAX_ABANDONED:
                 self._end(SearchOutcome.STALLED)
@@ -264,15 +268,12 @@ class Search:
             self._end(SearchOutcome.EXHAUSTED)
 
     def _end(self, outcome: SearchOutcome) -> None:
-        """Whatever is in flight is void, but what a policy has said is kept."""
+        """Whatever is in flight is void, but kept for `unsolve`."""
         self.outcome = outcome
         while self._pending:
             pending = self._pending.pop()
             self._release(pending)
-            if pending.batch is not None:
-                shelve(pending.path.leaf, pending.batch)
-            elif not pending.abandoned:
-                self._void[pending.request.number] = pending.path.leaf
+            self._void[pending.request.number] = pending
 
     def _count(self, pending: _Pending, found: Found) -> None:
         counts = self.statistics
