@@ -104,7 +104,12 @@ def test_any_text_is_read_without_error(text):
     conjuncts(text)
 
 
-@given(st.recursive(st.sampled_from(["a", "b"]), lambda inner: st.tuples(st.sampled_from("∧∨→"), inner, inner)))  # fmt: skip
+_trees = st.recursive(
+    st.sampled_from(["a", "b"]), lambda inner: st.tuples(st.sampled_from("∧∨→"), inner, inner)
+)
+
+
+@given(_trees)
 def test_printed_trees_are_read_back(tree):
     def write(node):
         return node if isinstance(node, str) else f"({write(node[1])}) {node[0]} ({write(node[2])})"

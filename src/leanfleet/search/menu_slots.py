@@ -491,7 +491,8 @@ EACH: dict[str, Callable[[View], Slots]] = {
     for function in (
         once, intro, rintro, exact_match, applicable, destructible, alternatives, equivalences,
         divisibilities, case_facts, inductive_facts, applied_equations, substitutable, injective,
-        rewrites, rewrites_at, facts, rule_facts, modus_ponens, instances, inductions, natural_inductions, list_inductions,
+        rewrites, rewrites_at, facts, rule_facts, modus_ponens, instances, inductions,
+        natural_inductions, list_inductions,
         generalized_inductions, cases, natural_cases, list_cases, booleans, definitions,
         all_definitions, recursions, witnesses, atoms, fresh_hypothesis, extensional, unnamed,
         midpoints,
