@@ -1,23 +1,30 @@
-"""Depth-first search for one theorem with a fixed list of tactics, against a Lean server.
+"""One attempt at one theorem: drives the pure search with a policy and a Lean server.
 
-The simplest search there is, by iterative deepening; the AND/OR Monte-Carlo search replaces it
-behind the same result type. A proof is reported only with an accepted verdict.
+Many attempts run in one event loop; each keeps `SearchConfig.width` simulations in flight. What the
+search calls proved is replayed, minimised, composed to a script and verified: only an accepted
+verdict is a proof. A proof that fails there is un-solved, and the search goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from leanfleet.lean.client import Handle, LeanClient
 from leanfleet.messages import LeanError, Limits, Theorem, Verdict
-from leanfleet.search.fixed import tactics
+from leanfleet.policy import MenuPolicy, Policy, PolicyUnavailable
+from leanfleet.search.answers import Answer, Failed, Reached, Request, State
+from leanfleet.search.config import SearchConfig, profile
+from leanfleet.search.minimise import Minimiser
 from leanfleet.search.proof import Proof, script
+from leanfleet.search.replay import Replay, ReplayStatus
+from leanfleet.search.search import Search, SearchOutcome
 
-MAX_DEPTH = 12
 VERIFY_LIMITS = Limits(heartbeats=400_000, seconds=120.0)
+MINIMISE_CHECKS = 30  # replays of shorter proofs at most
 
 
 class Outcome(StrEnum):
@@ -30,10 +37,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Budget:
-    """simulations: states that the policy is asked about. seconds: wall clock."""
+    """What an attempt may use up; whichever is over first ends it.
+
+    simulations: states expanded. seconds: wall clock. heartbeats: Lean's, over all tactics; 0: no
+    limit. `limits`: of each tactic.
+    """
 
     simulations: int = 400
     seconds: float = 60.0
+    heartbeats: int = 0
     limits: Limits = Limits()
 
 
@@ -46,7 +58,9 @@ class Statistics:
     heartbeats: int = 0
     lean_seconds: float = 0.0
     seconds: float = 0.0
-    depth: int = 0
+    depth: int = 0  # tactics from the theorem to the deepest expanded state
+    nodes: int = 0  # of the search graph
+    best_value: float | None = None  # minus the tactics thought to be needed
 
 
 @dataclass
@@ -61,146 +75,186 @@ class ProofResult:
     statistics: Statistics = field(default_factory=Statistics)
 
 
-class _BudgetOver(Exception):
-    """The search stops where it is."""
-
-
 async def prove(
     lean: LeanClient,
     theorem: Theorem,
     budget: Budget,
     on_progress: Callable[[Statistics], None] = lambda _: None,
+    *,
+    policy: Policy | None = None,
+    config: SearchConfig | None = None,
 ) -> ProofResult:
-    """One attempt. Raises LeanUnavailable when no Lean answers."""
-    return await _Search(lean, theorem, budget, on_progress).run()
+    """One attempt. Raises LeanUnavailable when no Lean answers. Cancelled: its states are freed."""
+    attempt = _Attempt(lean, theorem, budget, on_progress, policy or MenuPolicy(), config)
+    try:
+        return await attempt.run()
+    finally:
+        await lean.forget(attempt.handles)
 
 
-class _Search:
+class _Attempt:
     def __init__(
         self,
         lean: LeanClient,
         theorem: Theorem,
         budget: Budget,
         on_progress: Callable[[Statistics], None],
+        policy: Policy,
+        config: SearchConfig | None,
     ) -> None:
         self.lean = lean
         self.theorem = theorem
         self.budget = budget
         self.on_progress = on_progress
+        self.policy = policy
+        self.config = config or profile(simulations=budget.simulations)
         self.statistics = Statistics()
+        self.handles: list[Handle] = []
         self.started = time.monotonic()
-        self.failed_at: dict[str, int] = {}  # digest of a state -> depth it was not proved within
-        self.steps: dict[str, list] = {}  # digest -> [(tactic, StepResult)] that Lean accepted
-        self.cut = False  # the depth limit stopped something
+        self.over = ""  # which budget is, besides simulations
+        self.refused: Verdict | None = None  # the last proof that failed its verdict
 
     async def run(self) -> ProofResult:
         root = await self.lean.open(self.theorem, self.budget.limits)
         if isinstance(root, LeanError):
             outcome = Outcome.ERROR if root.kind.is_machine else Outcome.BAD_INPUT
             return self._result(outcome, message=f"{root.kind}: {root.message}")
-        opened = [root]
+        first = self._state(root)
+        search = Search(first, self.config, simulations=self.budget.simulations)
+        while True:
+            await self._search(search)
+            if search.outcome is not SearchOutcome.PROVED:
+                return self._unproved(search)
+            result = await self._confirm(search, first)
+            if result is not None:
+                return result
+
+    # --- searching ----------------------------------------------------------------------------------
+
+    async def _search(self, search: Search) -> None:
+        """Until the search or a budget is over."""
+        running: set[asyncio.Task] = set()
         try:
-            found = await self._deepen(root, opened)
-        except _BudgetOver as over:
-            return self._result(Outcome.NOT_PROVED, message=str(over))
-        finally:
-            await self.lean.forget(opened)
-        if found is None:
-            return self._result(Outcome.EXHAUSTED, message="the fixed list of tactics is exhausted")
-        return await self._verified(found)
-
-    async def _deepen(self, root: Handle, opened: list[Handle]) -> Proof | None:
-        for depth in range(1, MAX_DEPTH + 1):
-            self.cut = False
-            self.statistics.depth = depth
-            found = await self._solve(root, depth, (), opened)
-            if found is not None or not self.cut:
-                return found
-        return None
-
-    async def _solve(
-        self, state: Handle, depth: int, above: tuple[str, ...], opened: list[Handle]
-    ) -> Proof | None:
-        """A proof of a state with at most `depth` tactics on its longest branch."""
-        if depth == 0:
-            self.cut = True
-            return None
-        key = state.digest
-        if key in above or self.failed_at.get(key, 0) >= depth:
-            return None
-        for tactic, step in await self._expand(key, state, opened):
-            groups = []
-            for group in step.groups:
-                proof = await self._solve(group, depth - 1, (*above, key), opened)
-                if proof is None:
+            while search.outcome is SearchOutcome.RUNNING and not self._over():
+                while (request := search.next()) is not None:
+                    running.add(asyncio.create_task(self._simulate(search, request)))
+                self._tell(search)
+                await self.lean.forget(state.handle for state in search.drain_released())
+                if not running:
                     break
-                groups.append(proof)
-            else:
-                return Proof(tactic, tuple(groups), step.positions)
-        self.failed_at[key] = depth
-        return None
+                left = self.started + self.budget.seconds - time.monotonic()
+                done, running = await asyncio.wait(
+                    running, timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
-    async def _expand(self, key: str, state: Handle, opened: list[Handle]) -> list:
-        """What the tactics lead to from a state; asked of Lean once. One that closes it stands alone."""
-        if key in self.steps:
-            return self.steps[key]
-        self._count_simulation()
-        accepted, seen = [], set()
-        for tactic in tactics(state.goals[0]):
-            self._check_clock()
-            step = await self.lean.run_tactic(state, tactic, self.budget.limits)
-            self._count_tactic(step)
-            if isinstance(step, LeanError):
-                continue
-            opened += step.groups
-            reached = tuple(group.digest for group in step.groups)
-            if reached not in seen and key not in reached:
-                seen.add(reached)
-                accepted.append((tactic, step))
-            if not step.groups:
-                accepted = [(tactic, step)]
-                break
-        self.steps[key] = accepted
-        return accepted
-
-    async def _verified(self, found: Proof) -> ProofResult:
+    async def _simulate(self, search: Search, request: Request) -> None:
+        """One policy call and its batch of tactics."""
+        handle = request.state.handle
         try:
-            text = script(found)
-        except ValueError as error:
-            return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")
-        verdict = await self.lean.verify(self.theorem, text, VERIFY_LIMITS)
-        if isinstance(verdict, LeanError):
-            return self._result(Outcome.ERROR, message=f"no verdict: {verdict.message}")
-        if not verdict.accepted:
-            reason = f"the verdict on what was found is: {verdict.reason}: {verdict.message}"
-            return self._result(Outcome.NOT_PROVED, message=reason, verdict=verdict)
-        return self._result(Outcome.PROVED, proof=text, verdict=verdict)
+            proposal = await self.policy.propose(request.state.key, handle.goals, request.count)
+        except PolicyUnavailable:
+            search.abandon(request)
+            return
+        tactics = search.propose(request, proposal)
+        search.answer(request, await self._run(handle, tactics))
 
-    # --- accounting ---------------------------------------------------------------------------------
+    async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
+        calls = (self.lean.run_tactic(handle, text, self.budget.limits) for text in tactics)
+        return [self._answer(step) for step in await asyncio.gather(*calls)]
 
-    def _count_simulation(self) -> None:
-        if self.statistics.simulations >= self.budget.simulations:
-            raise _BudgetOver(f"{self.budget.simulations} simulations are over")
-        self.statistics.simulations += 1
-        self._tell()
-
-    def _count_tactic(self, step: object) -> None:
+    def _answer(self, step: object) -> Answer:
         self.statistics.tactics += 1
         self.statistics.heartbeats += step.heartbeats
         self.statistics.lean_seconds += step.seconds
         if isinstance(step, LeanError):
             self.statistics.failed += 1
             self.statistics.machine_errors += step.kind.is_machine
-        self._tell()
+            return Failed(step.kind, step.heartbeats, step.seconds)
+        states = tuple(self._state(handle) for handle in step.groups)
+        return Reached(states, step.positions, step.heartbeats, step.seconds)
 
-    def _check_clock(self) -> None:
+    def _state(self, handle: Handle) -> State:
+        self.handles.append(handle)
+        hashes = [goal.hash for goal in handle.goals]
+        loose = " ".join(hashes) if all(hashes) else ""
+        return State(handle.digest, loose, tuple(goal.case or "" for goal in handle.goals), handle)
+
+    # --- a proof in the graph -----------------------------------------------------------------------
+
+    async def _confirm(self, search: Search, first: State) -> ProofResult | None:
+        """The verified proof; None when it failed and the search may go on."""
+        replay = await self._replay(search.proof(), first)
+        if replay.status is ReplayStatus.MACHINE:
+            return self._result(Outcome.ERROR, message=replay.reason)
+        if replay.status is ReplayStatus.FAILED:
+            search.unsolve(replay.failed_at)
+            return None
+        try:
+            text = script(await self._minimised(replay.replayed(), first))
+        except ValueError as error:
+            return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")
+        verdict = await self.lean.verify(self.theorem, text, VERIFY_LIMITS)
+        if isinstance(verdict, LeanError):
+            return self._result(Outcome.ERROR, message=f"no verdict: {verdict.message}")
+        if verdict.accepted:
+            return self._result(Outcome.PROVED, proof=text, verdict=verdict)
+        self.refused = verdict
+        search.unsolve(())
+        return None
+
+    async def _replay(self, proof: Proof, first: State) -> Replay:
+        replay = Replay(proof, first)
+        while (step := replay.next()) is not None:
+            (answer,) = await self._run(step.state.handle, [step.tactic])
+            replay.answer(step, answer)
+        return replay
+
+    async def _minimised(self, proof: Proof, first: State) -> Proof:
+        """Without the tactics that are not needed, as far as the budget's seconds allow."""
+        minimiser = Minimiser(proof, checks=MINIMISE_CHECKS)
+        while not self._over() and (candidate := minimiser.candidate()) is not None:
+            replay = await self._replay(candidate, first)
+            done = replay.status is ReplayStatus.DONE
+            minimiser.verdict(done, replay.replayed() if done else None)
+        return minimiser.proof
+
+    # --- accounting ---------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
         if time.monotonic() - self.started >= self.budget.seconds:
-            raise _BudgetOver(f"{self.budget.seconds:g} seconds are over")
+            self.over = f"{self.budget.seconds:g} seconds are over"
+        elif 0 < self.budget.heartbeats <= self.statistics.heartbeats:
+            self.over = f"{self.budget.heartbeats} heartbeats are over"
+        return bool(self.over)
 
-    def _tell(self) -> None:
-        self.statistics.seconds = time.monotonic() - self.started
-        self.on_progress(self.statistics)
+    def _tell(self, search: Search) -> None:
+        counts = self.statistics
+        counts.simulations = search.statistics.simulations
+        counts.depth = search.statistics.depth
+        counts.nodes = len(search.graph.nodes)
+        counts.best_value = search.best_value
+        counts.seconds = time.monotonic() - self.started
+        self.on_progress(counts)
+
+    def _unproved(self, search: Search) -> ProofResult:
+        self._tell(search)
+        if search.outcome is SearchOutcome.EXHAUSTED:
+            return self._result(Outcome.EXHAUSTED, message="the policy has nothing left to try")
+        if search.outcome is SearchOutcome.STALLED:
+            return self._result(Outcome.ERROR, message="what is left to try meets machine errors")
+        message = self.over or f"{self.budget.simulations} simulations are over"
+        return self._result(Outcome.NOT_PROVED, message=message)
 
     def _result(self, outcome: Outcome, **fields: object) -> ProofResult:
         self.statistics.seconds = time.monotonic() - self.started
+        if self.refused is not None and outcome is not Outcome.PROVED:
+            said = f"; a proof was refused: {self.refused.reason}: {self.refused.message}"
+            fields["message"] = f"{fields.get('message', '')}{said}"
+            fields.setdefault("verdict", self.refused)
         return ProofResult(self.theorem, outcome, statistics=self.statistics, **fields)

@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     lean = config.lean
     if len(theorems) < lean.processes:
         lean = lean.model_copy(update={"processes": len(theorems)})
-    budget = Budget(config.prove.simulations, config.prove.seconds, lean.limits)
+    budget = Budget(config.prove.simulations, config.prove.seconds, limits=lean.limits)
     line = _Line(len(theorems))
     results = eventloop.run(
         prove_all(

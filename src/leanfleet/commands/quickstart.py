@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
         theorems = list({theorem.source: theorem for theorem in theorems}.values())
     if not theorems:
         raise ValueError(f"{arguments.config}: `theorems` is empty, so there is nothing to prove")
-    budget = Budget(config.prove.simulations, config.prove.seconds, config.lean.limits)
+    budget = Budget(config.prove.simulations, config.prove.seconds, limits=config.lean.limits)
     started = time.monotonic()
     with reporter() as report:
         report.step("starting Lean")

@@ -15,5 +15,5 @@ compose.py   Lean's list of goals while a script is written, and how to reorder 
 replay.py    a proof through Lean again, tactic by tactic
 minimise.py  dropping tactics that a proof does not need
 negate.py    the statement of a disproof
-fixed.py     a fixed list of tactics for a state: the simplest policy there is
+menu.py      a policy without a network (menu_*.py: its table, what it sees; shape.py: printed terms)
 """
