@@ -90,7 +90,7 @@ def powers(view: View) -> Proposals:
                 )
                 yield 1.0, f"({above}; ({fact}); {close})"
             else:
-                yield 0.9, _power_cases(view, int(base), exponent, modulus, start, period)
+                yield 0.4, _power_cases(view, int(base), exponent, modulus, start, period)
 
 
 def _power_cases(
