@@ -15,5 +15,9 @@ compose.py   Lean's list of goals while a script is written, and how to reorder 
 replay.py    a proof through Lean again, tactic by tactic
 minimise.py  dropping tactics that a proof does not need
 negate.py    the statement of a disproof
-menu.py      a policy without a network (menu_*.py: its table, what it sees; shape.py: printed terms)
+menu.py      a policy without a network, filled from one table:
+             menu_table.py the templates; menu_slots.py what a row repeats over; menu_view.py
+             features of a state; menu_names.py fresh names, patterns; menu_arithmetic.py,
+             menu_ranges.py, menu_polynomial.py terms with numbers in them
+shape.py     printed terms, split at their outermost connectives
 """
