@@ -125,7 +125,7 @@ function probe(lean) {
 }
 
 const log = line => fs.writeSync(2, `${line}\n`);
-Lean.start({ wasmDir, memoryLimit: 1024 << 20, softMemoryLimit: 1024 << 20, log }).then(lean => {
+Lean.start({ wasmDir, memoryLimit: 1024 << 20, growthLimit: 512 << 20, log }).then(lean => {
   fs.writeSync(1, JSON.stringify(probe(lean)));
   process.exit(0);
 }).catch(error => { log(error.stack); process.exit(1); });

@@ -157,7 +157,7 @@ async def test_looping_tactics_are_stopped_and_the_process_goes_on(lean):
 
 async def test_a_memory_hungry_tactic_ends_as_such(start):
     """The heap never shrinks, so the process is retired with it."""
-    lean = await start(soft_memory_mb=400)
+    lean = await start(growth_mb=50)
     state = await opened(lean, Theorem("m", "theorem t : True", DEEP))
     tactic = "have h : ∀ x : Fin 300, ∀ y : Fin 300, x + y = y + x := by decide"
     error = await lean.run_tactic(state.id, tactic, Limits(heartbeats=200_000_000, seconds=60))
@@ -179,7 +179,7 @@ DEEP_TEXTS = {
 @pytest.mark.parametrize("text", DEEP_TEXTS.values(), ids=DEEP_TEXTS)
 async def test_deep_recursion_is_a_typed_error_and_never_a_wrong_answer(start, text):
     """Each of these is false, or too deep to be told; whoever could not stay intact is retired."""
-    lean = await start(memory_mb=900, soft_memory_mb=700)
+    lean = await start(memory_mb=900, growth_mb=300)
     state = await opened(lean, Theorem("deep", "theorem t : False", DEEP))
     error = await lean.run_tactic(state.id, text, Limits(heartbeats=200_000_000, seconds=3))
     assert isinstance(error, LeanError), error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MB = 2**20
 NODE_MB = 500  # resident in a process besides Lean's heap: Node, compiled code, its own stack
 RECYCLE_SHARE = 0.65  # of the memory limit: a process that large between calls is replaced
-SOFT_SHARE = 0.75  # of Lean's heap: where a running tactic is told to stop
+GROWTH_SHARE = 0.3  # of Lean's heap: by so much one tactic may make it grow
 
 
 def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environment]:
@@ -44,7 +44,7 @@ def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environ
     heap_mb = max(config.memory_limit_mb - NODE_MB, config.memory_limit_mb // 2)
     registry = RegistryOptions(
         memory_mb=heap_mb,
-        soft_memory_mb=int(heap_mb * SOFT_SHARE),
+        growth_mb=int(heap_mb * GROWTH_SHARE),
         rules=load_rules().extended(config.allow),
     )
     return lambda role: RegistryLean(paths, registry)

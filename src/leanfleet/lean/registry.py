@@ -46,11 +46,11 @@ STACK_MB = 240  # of the process; WebAssembly frames are several times a native 
 @dataclass(frozen=True)
 class RegistryOptions:
     """Limits of one process. Memory: `memory_mb` is hard (of Lean's heap, at most 2,048);
-    `soft_memory_mb` is where a running tactic is told to stop."""
+    a tactic that makes it grow by more than `growth_mb` is told to stop."""
 
     imports: tuple[str, ...] = ("Init",)
     memory_mb: int = 1600
-    soft_memory_mb: int = 1200
+    growth_mb: int = 400
     start_seconds: float = 60.0
     rules: Rules | None = None  # the shipped allow-list
 
@@ -305,7 +305,7 @@ def first_line(paths: RegistryPaths, options: RegistryOptions) -> bytes:
     config = {
         "wasmDir": str(paths.wasm_dir),
         "memoryLimit": min(options.memory_mb, 2048) << 20,
-        "softMemoryLimit": min(options.soft_memory_mb, options.memory_mb) << 20,
+        "growthLimit": options.growth_mb << 20,
         "imports": options.imports,
         "rules": options.rules or load_rules(),
     }

@@ -1,7 +1,7 @@
 'use strict';
 // The wall-clock and memory guard of one call at a time. Lean runs in the main thread and never
 // yields, so a worker thread watches and sets Lean's cancel token in shared memory when the time
-// is over or memory has grown past the soft limit. It can't stop code that never looks at the
+// is over or one call has made memory grow too much. It can't stop code that never looks at the
 // token (interpreted loops): the parent process kills for that.
 //
 // Hand-shake, so that a late write never hits the next call: the main thread moves `state`
@@ -11,27 +11,40 @@
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
 const { OBJECT } = require('./layout.js');
 
-const STATE = 0, REASON = 1, SLEEPING = 2, WORDS = 4; // int32 slots; the deadline is a float64 behind them
+const STATE = 0, REASON = 1, SLEEPING = 2, WORDS = 4; // int32 slots; behind them, float64:
+const DEADLINE = 0, MOST_BYTES = 1, DOUBLES = 2;
 const IDLE = 0, ARMED = 1, FIRING = 2, FIRED = 3;
 const TIMEOUT = 1, MEMORY = 2;
 const POLL_MS = 20;
 const UNSET = 1, SET = 3; // boxed Bool in the token's reference
 
 class Watchdog {
-  constructor(memory, token, softMemoryLimit) {
-    this.shared = new SharedArrayBuffer(4 * WORDS + 8);
+  /** @param {number} growth bytes by which one call may make memory grow */
+  constructor(memory, token, growth) {
+    this.growth = growth;
+    this.shared = new SharedArrayBuffer(4 * WORDS + 8 * DOUBLES);
     this.control = new Int32Array(this.shared, 0, WORDS);
-    this.deadline = new Float64Array(this.shared, 4 * WORDS, 1);
+    this.limits = new Float64Array(this.shared, 4 * WORDS, DOUBLES);
     this.memory = memory;
     this.slot = (token + OBJECT.refValue) >> 2;
-    this.worker = new Worker(__filename, { workerData: { shared: this.shared, memory, slot: this.slot, softMemoryLimit } });
+    this.worker = new Worker(__filename, { workerData: { shared: this.shared, memory, slot: this.slot } });
     this.worker.unref();
   }
 
   arm(seconds) {
-    this.deadline[0] = performance.timeOrigin + performance.now() + 1000 * seconds;
+    this.limits[DEADLINE] = performance.timeOrigin + performance.now() + 1000 * seconds;
+    this.limitMemory();
     Atomics.store(this.control, STATE, ARMED);
     if (Atomics.load(this.control, SLEEPING)) Atomics.notify(this.control, STATE);
+  }
+
+  /** Memory may grow from here on by as much in a used process as in a fresh one: same answers. */
+  limitMemory() { this.limits[MOST_BYTES] = this.memory.buffer.byteLength + this.growth; }
+
+  /** f() without the memory limit: what a library takes is no tactic's doing. */
+  whileLoading(f) {
+    this.limits[MOST_BYTES] = Infinity;
+    try { return f(); } finally { this.limitMemory(); }
   }
 
   /** Whether the running call has been told to stop. */
@@ -47,15 +60,15 @@ class Watchdog {
   }
 }
 
-function watch({ shared, memory, slot, softMemoryLimit }) {
-  const control = new Int32Array(shared, 0, WORDS), deadline = new Float64Array(shared, 4 * WORDS, 1);
+function watch({ shared, memory, slot }) {
+  const control = new Int32Array(shared, 0, WORDS), limits = new Float64Array(shared, 4 * WORDS, DOUBLES);
   let idleSince = 0;
   for (;;) {
     const now = performance.timeOrigin + performance.now();
     if (Atomics.load(control, STATE) === ARMED) {
       idleSince = now;
-      const tooLarge = memory.buffer.byteLength > softMemoryLimit;
-      if ((now >= deadline[0] || tooLarge) && Atomics.compareExchange(control, STATE, ARMED, FIRING) === ARMED) {
+      const tooLarge = memory.buffer.byteLength > limits[MOST_BYTES];
+      if ((now >= limits[DEADLINE] || tooLarge) && Atomics.compareExchange(control, STATE, ARMED, FIRING) === ARMED) {
         Atomics.store(control, REASON, tooLarge ? MEMORY : TIMEOUT);
         Atomics.store(new Int32Array(memory.buffer), slot, SET);
         Atomics.store(control, STATE, FIRED);
