@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MB = 2**20
 NODE_MB = 500  # resident in a process besides Lean's heap: Node, compiled code, its own stack
 RECYCLE_SHARE = 0.65  # of the memory limit: a process that large between calls is replaced
+MEASURE_SECONDS = 0.1  # between two looks at a process's memory: they cost 0.08 ms
 GROWTH_SHARE = 0.3  # of Lean's heap: by so much one tactic may make it grow
 
 
@@ -57,6 +58,7 @@ def pool_options(config: LeanConfig) -> PoolOptions:
         queue_limit=config.queue_limit,
         process=ProcessOptions(
             memory_bytes=int(config.memory_limit_mb * RECYCLE_SHARE) * MB,
+            measure_seconds=MEASURE_SECONDS,
             recycle_steps=config.recycle_steps,
         ),
     )

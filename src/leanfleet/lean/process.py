@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -46,10 +47,11 @@ class ProcessGone(Exception):
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """When a process is given up. Bytes are resident memory, sampled after every call."""
+    """When a process is given up. Bytes are resident memory, looked at after calls."""
 
     grace_seconds: float = 10.0  # longer than a driver takes to kill by itself
     memory_bytes: int = 1_600_000_000
+    measure_seconds: float = 0.0  # between two looks at the memory; 0: after every call
     recycle_steps: int = 50_000
     recycle_states: int = 20_000
 
@@ -91,6 +93,7 @@ class LeanProcess:
         self._garbage: set[int] = set()  # those of them that it may free
         self._headers: dict[str, None] = {}
         self._born = time.monotonic()
+        self._measured = -math.inf
         self._flush_timer: asyncio.TimerHandle | None = None
 
     # --- what it is now -------------------------------------------------------------------------
@@ -232,8 +235,9 @@ class LeanProcess:
 
     def _measure(self) -> None:
         """Takes note of the process's size after a call, and drains it when it is past use."""
-        pid = self.environment.pid
-        if pid is not None:
+        now, pid = time.monotonic(), self.environment.pid
+        if pid is not None and now - self._measured >= self.options.measure_seconds:
+            self._measured = now
             self.rss_bytes = self._resident(pid) or self.rss_bytes
         if self.rss_bytes > self.options.memory_bytes:
             self.draining = self.draining or "memory"
