@@ -52,7 +52,10 @@ class Channel:
                 send(frame, _MORE)
             send(frames[-1], zmq.NOBLOCK)
         finally:
-            self._drain_soon()
+            # Sending may have consumed the edge of a message that came in meanwhile. Reading EVENTS
+            # takes in all that has happened, so from here on the descriptor tells again.
+            if not self.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+                self._drain_soon()
 
     def drain(self, limit: int = _BATCH) -> bool:
         """Handle up to `limit` messages of what has arrived. True if nothing is left."""
