@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from leanfleet.lean.client import Handle, LeanClient
+from leanfleet.lean.client import Handle, LeanClient, StepResult
 from leanfleet.messages import LeanError, Limits, Theorem, Verdict
 from leanfleet.policy import MenuPolicy, Policy, PolicyUnavailable
 from leanfleet.search.answers import Answer, Failed, Reached, Request, State
@@ -119,6 +119,7 @@ class _Attempt:
         if isinstance(root, LeanError):
             outcome = Outcome.ERROR if root.kind.is_machine else Outcome.BAD_INPUT
             return self._result(outcome, message=f"{root.kind}: {root.message}")
+        self.handles.append(root)
         first = self._state(root)
         search = Search(first, self.config, simulations=self.budget.simulations)
         while True:
@@ -165,10 +166,17 @@ class _Attempt:
         search.answer(request, await self._run(handle, tactics))
 
     async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
-        calls = (self.lean.run_tactic(handle, text, self.budget.limits) for text in tactics)
+        calls = (self._run_tactic(handle, text) for text in tactics)
         return [self._answer(step) for step in await asyncio.gather(*calls)]
 
-    def _answer(self, step: object) -> Answer:
+    async def _run_tactic(self, handle: Handle, tactic: str) -> StepResult | LeanError:
+        """Keeps the handles at once: the batch may be cancelled before all of it is answered."""
+        step = await self.lean.run_tactic(handle, tactic, self.budget.limits)
+        if isinstance(step, StepResult):
+            self.handles += step.groups
+        return step
+
+    def _answer(self, step: StepResult | LeanError) -> Answer:
         self.statistics.tactics += 1
         self.statistics.heartbeats += step.heartbeats
         self.statistics.lean_seconds += step.seconds
@@ -180,7 +188,6 @@ class _Attempt:
         return Reached(states, step.positions, step.heartbeats, step.seconds)
 
     def _state(self, handle: Handle) -> State:
-        self.handles.append(handle)
         hashes = [goal.hash for goal in handle.goals]
         loose = " ".join(hashes) if all(hashes) else ""
         return State(handle.digest, loose, tuple(goal.case or "" for goal in handle.goals), handle)
