@@ -92,13 +92,9 @@ class FakeLean:
     async def open(self, theorem: Theorem, limits: Limits) -> ProofState | LeanError:
         if not self._alive:
             return self._dead()
-        error = _header_error(theorem)
-        if error is not None:
-            return error
-        try:
-            _, state = parse_statement(theorem.statement)
-        except ToySyntaxError as error:
-            return LeanError(ErrorKind.STATEMENT, str(error))
+        state = _first_state(theorem)
+        if isinstance(state, LeanError):
+            return state
         return self._save(state)
 
     async def run_tactic(self, state: int, tactic: str, limits: Limits) -> Step | LeanError:
@@ -127,13 +123,9 @@ class FakeLean:
             return self._dead()
         if self.faults.verify_crashes:
             return await self._die(ErrorKind.CRASH, limits)
-        error = _header_error(theorem)
-        if error is not None:
-            return error
-        try:
-            _, state = parse_statement(theorem.statement)
-        except ToySyntaxError as error:
-            return LeanError(ErrorKind.STATEMENT, str(error))
+        state = _first_state(theorem)
+        if isinstance(state, LeanError):
+            return state
         lines = [line for line in proof.splitlines() if line.strip()]
         after = _run_block(state, lines, limits)
         if isinstance(after, LeanError):
@@ -179,6 +171,17 @@ class FakeLean:
         if wrong_at is not None and self.steps >= wrong_at:
             goals = tuple(parse_goal(f"wrong : false\n⊢ {goal.target}", "wrong") for goal in goals)
         return ProofState(self._last_id, goals)
+
+
+def _first_state(theorem: Theorem) -> ToyState | LeanError:
+    """The state after `by`, or what is wrong with the theorem's own text."""
+    error = _header_error(theorem)
+    if error is not None:
+        return error
+    try:
+        return parse_statement(theorem.statement)[1]
+    except ToySyntaxError as error:
+        return LeanError(ErrorKind.STATEMENT, str(error))
 
 
 def _header_error(theorem: Theorem) -> LeanError | None:

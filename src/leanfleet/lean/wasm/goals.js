@@ -97,7 +97,7 @@ class Goals {
 
   /** `sorry` sites in the info trees (all borrowed), in the order of the source. */
   findSorries(commandState) {
-    const { objects, syntax } = this, sites = [];
+    const { objects } = this, sites = [];
     const visit = (tree, context) => {
       if (objects.isScalar(tree)) return;
       if (objects.tag(tree) === CTOR.InfoTree.context) {
