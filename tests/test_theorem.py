@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leanfleet.messages import Theorem
-from leanfleet.theorem import content_hash, declared_name, parse_statement, read_theorems
+from leanfleet.theorem import declared_name, parse_statement, read_theorems
 
 # --- the command line -----------------------------------------------------------------------------
 
@@ -187,14 +187,7 @@ def test_no_theorem_to_prove_is_an_error(tmp_path):
             read_theorems(path)
 
 
-# --- hash, real data ------------------------------------------------------------------------------
-
-
-def test_the_content_hash_sees_content_and_no_order():
-    a, b = Theorem("a", "theorem a : True"), Theorem("b", "theorem b : True")
-    assert content_hash([a, b]) == content_hash([b, a])
-    assert content_hash([a]) != content_hash([a, b])
-    assert content_hash([a]) != content_hash([Theorem("a", "theorem a : True", header="open Nat")])
+# --- real data ------------------------------------------------------------------------------------
 
 
 def test_a_real_benchmark(testdata):

@@ -7,10 +7,8 @@ elaborates is Lean's to say. All mistakes of a file are reported together, each 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from leanfleet.messages import Theorem
@@ -112,14 +110,6 @@ def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise ValueError(
             f"{path} is not UTF-8: byte {data[error.start]:#04x} at offset {error.start}"
         ) from None
-
-
-def content_hash(theorems: Iterable[Theorem]) -> str:
-    """64 hex digits over names, statements and headers, whatever the order."""
-    digest = hashlib.sha256()
-    for row in sorted((theorem.name, theorem.statement, theorem.header) for theorem in theorems):
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()
 
 
 # --- files ----------------------------------------------------------------------------------------
