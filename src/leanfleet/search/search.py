@@ -105,6 +105,12 @@ class Search:
                 self._apply(self._pending.popleft())
         return None
 
+    def extend(self, simulations: int) -> None:
+        """More budget: a search that has ended because its simulations are over goes on."""
+        self.simulations += simulations
+        if self.outcome is SearchOutcome.BUDGET and self._budget_left() > 0:
+            self.outcome = SearchOutcome.RUNNING
+
     def propose(self, request: Request, proposal: Proposal) -> tuple[str, ...]:
         """Takes what the policy said; returns the tactics to run in Lean, perhaps none.
 

@@ -1,0 +1,307 @@
+"""One attempt at one statement: drives the pure search with a policy and a Lean server.
+
+Many attempts run in one event loop; each keeps `SearchConfig.width` simulations in flight. What the
+search calls proved is replayed, minimised, composed to a script and verified: only an accepted
+verdict is a proof. A proof that fails there is un-solved, and the search goes on. It refuses to know
+whether the statement is a theorem or the negation of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leanfleet.lean.client import Handle, LeanClient, StepResult
+from leanfleet.messages import LeanError, Limits, Theorem, Verdict
+from leanfleet.policy import Policy, PolicyUnavailable
+from leanfleet.search.answers import Answer, Failed, Reached, Request, State
+from leanfleet.search.config import SearchConfig, profile
+from leanfleet.search.minimise import Minimiser
+from leanfleet.search.proof import Proof, script
+from leanfleet.search.replay import Replay, ReplayStatus
+from leanfleet.search.search import Search, SearchOutcome
+
+VERIFY_LIMITS = Limits(heartbeats=400_000, seconds=120.0)
+MINIMISE_CHECKS = 30  # replays of shorter proofs at most
+
+
+class Outcome(StrEnum):
+    PROVED = "proved"  # and verified
+    DISPROVED = "disproved"  # a proof of the negation is found and verified
+    NOT_PROVED = "not_proved"  # within the budget
+    EXHAUSTED = "exhausted"  # the policy knows nothing more to try
+    BAD_INPUT = "bad_input"  # the theorem's own text is at fault
+    ERROR = "error"  # a machine's fault: says nothing about the theorem
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an attempt may use up; whichever is over first ends it.
+
+    simulations: states expanded. seconds: wall clock. heartbeats: Lean's, over all tactics; 0: no
+    limit. `limits`: of each tactic.
+    """
+
+    simulations: int = 400
+    seconds: float = 60.0
+    heartbeats: int = 0
+    limits: Limits = Limits()
+
+
+@dataclass
+class Statistics:
+    simulations: int = 0
+    tactics: int = 0
+    failed: int = 0  # tactics that Lean refused
+    machine_errors: int = 0
+    heartbeats: int = 0
+    lean_seconds: float = 0.0
+    seconds: float = 0.0
+    depth: int = 0  # tactics from the theorem to the deepest expanded state
+    nodes: int = 0  # of the search graph
+    best_value: float | None = None  # minus the tactics thought to be needed
+
+
+@dataclass
+class ProofResult:
+    """What became of an attempt.
+
+    proof: the verified text after `by`, of `negation` when the theorem is disproved; "" otherwise.
+    message: what there is to say besides. negation: the trusted statement that `proof` proves, only
+    with DISPROVED. verdict: on `proof`, or on the last one refused. statistics: of all searches
+    together. disproof: those of the search for a disproof alone, None where there was none.
+    search: the graph of the search that decided, else of the search for a proof; None when the
+    theorem could not be opened.
+    """
+
+    theorem: Theorem
+    outcome: Outcome
+    proof: str = ""
+    message: str = ""
+    verdict: Verdict | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    negation: Theorem | None = None
+    disproof: Statistics | None = None
+    search: Search | None = None
+
+
+@dataclass
+class Spending:
+    """What an attempt has used up of a budget that it may share with another."""
+
+    started: float = field(default_factory=time.monotonic)
+    heartbeats: int = 0
+
+
+class Attempt:
+    """`advance` searches on, as often as it is given more simulations, until `result` is there.
+
+    `close` frees the states. `spent`: shared by the attempts that share a budget.
+    """
+
+    def __init__(
+        self,
+        lean: LeanClient,
+        theorem: Theorem,
+        budget: Budget,
+        on_progress: Callable[[Statistics], None],
+        policy: Policy,
+        config: SearchConfig | None = None,
+        spent: Spending | None = None,
+    ) -> None:
+        self.lean = lean
+        self.theorem = theorem
+        self.budget = budget
+        self.on_progress = on_progress
+        self.policy = policy
+        self.config = config or profile(simulations=budget.simulations)
+        self.spent = spent or Spending()
+        self.statistics = Statistics()
+        self.result: ProofResult | None = None
+        self.search: Search | None = None
+        self.handles: list[Handle] = []
+        self.over = ""  # which budget is, besides simulations
+        self.refused: Verdict | None = None  # the last proof that failed its verdict
+
+    async def advance(self, simulations: int) -> ProofResult | None:
+        """Up to `simulations` more. None: they are over, and there is more to try.
+
+        Raises LeanUnavailable when no Lean answers.
+        """
+        if self.result is None and self.search is None:
+            await self._open()
+        if self.result is None:
+            self.search.extend(simulations)
+            self.result = await self._decide(self.search)
+        return self.result
+
+    def end(self) -> ProofResult:
+        """The result, now that nothing more will be spent."""
+        return self.result or self._result(Outcome.NOT_PROVED, message=self._what_is_over())
+
+    async def close(self) -> None:
+        await self.lean.forget(self.handles)
+
+    async def _open(self) -> None:
+        root = await self.lean.open(self.theorem, self.budget.limits)
+        if isinstance(root, LeanError):
+            outcome = Outcome.ERROR if root.kind.is_machine else Outcome.BAD_INPUT
+            self.result = self._result(outcome, message=f"{root.kind}: {root.message}")
+            return
+        self.handles.append(root)
+        self.search = Search(self._state(root), self.config, simulations=0)
+
+    async def _decide(self, search: Search) -> ProofResult | None:
+        """The result that the search leads to; None when only its simulations are over."""
+        while True:
+            await self._search(search)
+            self._tell(search)
+            match search.outcome:
+                case SearchOutcome.PROVED:
+                    result = await self._confirm(search, search.graph.root.state)
+                    if result is not None:
+                        return result
+                case SearchOutcome.EXHAUSTED:
+                    message = "the policy has nothing left to try"
+                    return self._result(Outcome.EXHAUSTED, message=message)
+                case SearchOutcome.STALLED:
+                    message = "what is left to try meets machine errors"
+                    return self._result(Outcome.ERROR, message=message)
+                case _:
+                    return self.end() if self.over else None
+
+    # --- searching ----------------------------------------------------------------------------------
+
+    async def _search(self, search: Search) -> None:
+        """Until the search or a budget is over."""
+        running: set[asyncio.Task] = set()
+        try:
+            while search.outcome is SearchOutcome.RUNNING and not self._over():
+                while (request := search.next()) is not None:
+                    running.add(asyncio.create_task(self._simulate(search, request)))
+                self._tell(search)
+                await self.lean.forget(state.handle for state in search.drain_released())
+                if not running:
+                    break
+                left = self.spent.started + self.budget.seconds - time.monotonic()
+                done, running = await asyncio.wait(
+                    running, timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _simulate(self, search: Search, request: Request) -> None:
+        """One policy call and its batch of tactics."""
+        handle = request.state.handle
+        try:
+            proposal = await self.policy.propose(request.state.key, handle.goals, request.count)
+        except PolicyUnavailable:
+            search.abandon(request)
+            return
+        tactics = search.propose(request, proposal)
+        search.answer(request, await self._run(handle, tactics))
+
+    async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
+        calls = (self._run_tactic(handle, text) for text in tactics)
+        return [self._answer(step) for step in await asyncio.gather(*calls)]
+
+    async def _run_tactic(self, handle: Handle, tactic: str) -> StepResult | LeanError:
+        """Keeps the handles at once: the batch may be cancelled before all of it is answered."""
+        step = await self.lean.run_tactic(handle, tactic, self.budget.limits)
+        if isinstance(step, StepResult):
+            self.handles += step.groups
+        return step
+
+    def _answer(self, step: StepResult | LeanError) -> Answer:
+        self.statistics.tactics += 1
+        self.statistics.heartbeats += step.heartbeats
+        self.spent.heartbeats += step.heartbeats
+        self.statistics.lean_seconds += step.seconds
+        if isinstance(step, LeanError):
+            self.statistics.failed += 1
+            self.statistics.machine_errors += step.kind.is_machine
+            return Failed(step.kind, step.heartbeats, step.seconds)
+        states = tuple(self._state(handle) for handle in step.groups)
+        return Reached(states, step.positions, step.heartbeats, step.seconds)
+
+    def _state(self, handle: Handle) -> State:
+        hashes = [goal.loose for goal in handle.goals]
+        loose = " ".join(hashes) if all(hashes) else ""
+        return State(handle.digest, loose, tuple(goal.case or "" for goal in handle.goals), handle)
+
+    # --- a proof in the graph -----------------------------------------------------------------------
+
+    async def _confirm(self, search: Search, first: State) -> ProofResult | None:
+        """The verified proof; None when it failed and the search may go on."""
+        replay = await self._replay(search.proof(), first)
+        if replay.status is ReplayStatus.MACHINE:
+            return self._result(Outcome.ERROR, message=replay.reason)
+        if replay.status is ReplayStatus.FAILED:
+            search.unsolve(replay.failed_at)
+            return None
+        try:
+            text = script(await self._minimised(replay.replayed(), first))
+        except ValueError as error:
+            return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")
+        verdict = await self.lean.verify(self.theorem, text, VERIFY_LIMITS)
+        if isinstance(verdict, LeanError):
+            return self._result(Outcome.ERROR, message=f"no verdict: {verdict.message}")
+        if verdict.accepted:
+            return self._result(Outcome.PROVED, proof=text, verdict=verdict)
+        self.refused = verdict
+        search.unsolve(())
+        return None
+
+    async def _replay(self, proof: Proof, first: State) -> Replay:
+        replay = Replay(proof, first)
+        while (step := replay.next()) is not None:
+            (answer,) = await self._run(step.state.handle, [step.tactic])
+            replay.answer(step, answer)
+        return replay
+
+    async def _minimised(self, proof: Proof, first: State) -> Proof:
+        """Without the tactics that are not needed, as far as the budget's seconds allow."""
+        minimiser = Minimiser(proof, checks=MINIMISE_CHECKS)
+        while not self._over() and (candidate := minimiser.candidate()) is not None:
+            replay = await self._replay(candidate, first)
+            done = replay.status is ReplayStatus.DONE
+            minimiser.verdict(done, replay.replayed() if done else None)
+        return minimiser.proof
+
+    # --- accounting ---------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        if time.monotonic() - self.spent.started >= self.budget.seconds:
+            self.over = f"{self.budget.seconds:g} seconds are over"
+        elif 0 < self.budget.heartbeats <= self.spent.heartbeats:
+            self.over = f"{self.budget.heartbeats} heartbeats are over"
+        return bool(self.over)
+
+    def _tell(self, search: Search) -> None:
+        counts = self.statistics
+        counts.simulations = search.statistics.simulations
+        counts.depth = search.statistics.depth
+        counts.nodes = len(search.graph.nodes)
+        counts.best_value = search.best_value
+        counts.seconds = time.monotonic() - self.spent.started
+        self.on_progress(counts)
+
+    def _what_is_over(self) -> str:
+        return self.over or f"{self.budget.simulations} simulations are over"
+
+    def _result(self, outcome: Outcome, **fields: object) -> ProofResult:
+        self.statistics.seconds = time.monotonic() - self.spent.started
+        if self.refused is not None and outcome is not Outcome.PROVED:
+            said = f"; a proof was refused: {self.refused.reason}: {self.refused.message}"
+            fields["message"] = f"{fields.get('message', '')}{said}"
+            fields.setdefault("verdict", self.refused)
+        return ProofResult(
+            self.theorem, outcome, statistics=self.statistics, search=self.search, **fields
+        )
