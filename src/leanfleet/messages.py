@@ -42,7 +42,8 @@ class Goal(Struct, frozen=True):
     """One open goal. `text` is Lean's own print; the fields are read from it.
 
     `hash` is 16 hex digits over the elaborated target and local context without user names, equal
-    in every process; "" where the driver cannot see below the print (native REPL).
+    in every process; `loose` is the same for goals whose hypotheses stand in another order. Both
+    are "" where the driver cannot see below the print (native REPL).
     """
 
     text: str
@@ -50,6 +51,7 @@ class Goal(Struct, frozen=True):
     hypotheses: tuple[Hypothesis, ...] = ()
     case: str | None = None
     hash: str = ""
+    loose: str = ""
 
 
 class ProofState(Struct, frozen=True, tag="state"):

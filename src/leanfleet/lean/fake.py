@@ -166,7 +166,7 @@ class FakeLean:
     def _save(self, state: ToyState) -> ProofState:
         self._last_id += 1
         self._states[self._last_id] = state
-        goals = tuple(parse_goal(goal.text, goal.hash) for goal in state.goals)
+        goals = tuple(parse_goal(goal.text, goal.hash, goal.loose) for goal in state.goals)
         wrong_at = self.faults.wrong_at
         if wrong_at is not None and self.steps >= wrong_at:
             goals = tuple(parse_goal(f"wrong : false\n⊢ {goal.target}", "wrong") for goal in goals)

@@ -61,6 +61,7 @@ class RegistryOptions:
 class _Goal(msgspec.Struct):
     text: str
     hash: str
+    loose: str
 
 
 class _State(msgspec.Struct):
@@ -263,7 +264,8 @@ class RegistryLean:
 
 
 def _state(found: _State) -> ProofState:
-    return ProofState(found.state, tuple(parse_goal(goal.text, goal.hash) for goal in found.goals))
+    goals = tuple(parse_goal(goal.text, goal.hash, goal.loose) for goal in found.goals)
+    return ProofState(found.state, goals)
 
 
 def _text_problem(text: str, what: str, limit: int, *, empty: bool = False) -> str | None:

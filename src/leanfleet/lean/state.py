@@ -26,7 +26,7 @@ _BINDERS_WITH_VALUE = frozenset({"let", "have", "letI", "haveI", "let_fun", "let
 _FRESH = re.compile(r"(\?[^\s()\[\]{}⟨⟩,;:.]*|_uniq|_fvar|_mvar)((?:\.\d+)+)")
 
 
-def parse_goal(text: str, hash: str = "") -> Goal:
+def parse_goal(text: str, hash: str = "", loose: str = "") -> Goal:
     """One goal as Lean prints it: an optional `case` line, hypotheses, `⊢ target`.
 
     Continuation lines are indented. `Goal.text` is `text` itself. Raises ValueError on text that
@@ -44,7 +44,7 @@ def parse_goal(text: str, hash: str = "") -> Goal:
             if not target:
                 break
             parsed = tuple(map(_parse_hypothesis, hypotheses))
-            return Goal(text=text, target=target, hypotheses=parsed, case=case, hash=hash)
+            return Goal(text, target, parsed, case, hash, loose)
         if line[:1].isspace() and hypotheses:
             hypotheses[-1] += "\n" + line
         else:

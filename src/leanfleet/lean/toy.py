@@ -92,7 +92,13 @@ class ToyGoal:
     def hash(self) -> str:
         """16 hex digits over the propositions, without user names."""
         parts = [str(prop) for _, prop in self.hypotheses] + [str(self.target)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        return _sixteen_digits(parts)
+
+    @property
+    def loose(self) -> str:
+        """The same in any order of the hypotheses."""
+        parts = sorted(str(prop) for _, prop in self.hypotheses) + [str(self.target)]
+        return _sixteen_digits(parts)
 
     def free(self) -> set[str]:
         return {name for term in self.terms() for name in term.free()}
@@ -129,6 +135,10 @@ class ToyState:
             groups.append((indices, names))
         chosen = sorted(sorted(indices) for indices, _ in groups)
         return tuple(replace(self, goals=tuple(self.goals[i] for i in part)) for part in chosen)
+
+
+def _sixteen_digits(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -309,10 +309,10 @@ class Goals {
     return found;
   }
 
-  /** What is sent of goals: Lean's print and the structural hash. */
+  /** What is sent of goals: Lean's print and the structural hashes. */
   describe(contexts, goals) {
     const hasher = new GoalHasher(this.monad, contexts);
-    return goals.map(goal => ({ text: this.monad.printGoal(contexts, goal), hash: hasher.hash(goal) }));
+    return goals.map(goal => ({ text: this.monad.printGoal(contexts, goal), ...hasher.hashes(goal) }));
   }
 }
 

@@ -59,7 +59,10 @@ const CTOR = {
   Exception: { error: 0, internal: 1 },
 };
 
+/** Byte offset, in the scalars of LocalDecl.ldecl, of its `nondep`: what `have` made, not `let`. */
+const LOCAL_NONDEP = 0;
+
 /** Bits of the second 32-bit word of Expr's and Level's computed `data` (the first is the hash). */
 const EXPR_FLAG = { hasFVar: 1 << 8, hasExprMVar: 1 << 9, hasLevelMVar: 1 << 10 };
 
-module.exports = { WASM_PATCHES, OBJECT, HEAP_AREA, TAG, FIELD, CTOR, EXPR_FLAG };
+module.exports = { WASM_PATCHES, OBJECT, HEAP_AREA, TAG, FIELD, CTOR, EXPR_FLAG, LOCAL_NONDEP };
