@@ -6,11 +6,13 @@
 //
 // The order: free variables by first appearance in the target, then in the types and values of what
 // stands in the order already. Of what is left, that which nothing else mentions comes next: first
-// what mentions nothing new, by its hash; else one whose hash no other has, and what it mentions.
+// what mentions nothing new, by its hash; else one whose hash no other has, and what it mentions. For
+// these hashes a variable counts by what it is and, where that is not enough, by how it is used.
 
 const { ExprHasher, Mixer, numberOf, visit } = require('./mixer.js');
 
 const MAX_ROUNDS = 12; // of ordering what the target does not need; the rest stays as it stands
+const MAX_REFINEMENTS = 3; // of hashes by what is said elsewhere about the same variables
 
 /** One object serves a group of goals: metavariables are numbered over all of them. */
 class Looser {
@@ -60,37 +62,59 @@ class Ordering {
     return this.numbers;
   }
 
-  /** Which of the unnumbered come next. */
+  /** Which of the unnumbered (in the context's order) come next. */
   next(rest) {
     const needed = new Set(rest.flatMap(local => [...local.mentions]));
     const tops = rest.filter(local => !needed.has(local.name)); // contexts have no cycles: at least one
-    const colour = this.colouring();
-    const byColour = (a, b) => colour(a)[0] - colour(b)[0] || colour(a)[1] - colour(b)[1]; // then by place
-    tops.sort(byColour);
-    const settled = tops.filter(local => [...local.mentions].every(name => this.numbers.has(name)));
-    if (settled.length) return settled;
-    const alone = (local, i) => [tops[i - 1], tops[i + 1]].every(other => !other || byColour(local, other) !== 0);
-    return [tops.find(alone) ?? tops[0]];
+    const settled = tops.filter(local => !this.news(local).length);
+    let colours = this.colours(rest, new Map());
+    const compare = (one, two) => {
+      const [a, b] = [one, two].map(local => colours.get(local.name));
+      return a[0] - b[0] || a[1] - b[1]; // of equals the sort keeps the order
+    };
+    if (settled.length) return settled.sort(compare);
+    const alone = (local, i) => [tops[i - 1], tops[i + 1]].every(other => !other || compare(local, other) !== 0);
+    for (let refined = 0; ; refined++) {
+      tops.sort(compare);
+      const found = tops.find(alone);
+      if (found || refined === MAX_REFINEMENTS) return [found ?? tops[0]];
+      colours = this.colours(rest, this.uses(rest, colours));
+    }
   }
 
-  /** Lanes of a local without a number, in which others without one count by their own. */
-  colouring() {
+  /** Name -> lanes: what a local is, and what is known of its uses. */
+  colours(rest, uses) {
     const colours = new Map();
-    const colour = local => {
-      if (!colours.has(local.name)) {
-        const mixer = new Mixer().add(3);
-        expressions.intoLocal(mixer, local);
-        colours.set(local.name, mixer.fold());
-      }
-      return colours.get(local.name);
-    };
-    const fvar = name => {
-      if (this.numbers.has(name)) return [this.numbers.get(name)];
-      return this.byName.has(name) ? colour(this.byName.get(name)) : [-1];
-    };
-    const expressions = new ExprHasher(this.objects, this.names, fvar, name => [this.mvars.get(name) ?? -2], true);
-    return colour;
+    for (const local of rest) { // those that it mentions stand before it
+      colours.set(local.name, this.lanes(local, colours).add(4).addAll(uses.get(local.name) ?? []).fold());
+    }
+    return colours;
   }
+
+  /** Name -> lanes: what is said with an unnumbered variable, and where in it, by colours. */
+  uses(rest, colours) {
+    const uses = new Map();
+    for (const local of rest) {
+      for (const name of this.news(local)) {
+        const one = this.lanes(local, colours, name).fold(), sum = uses.get(name) ?? [0, 0];
+        uses.set(name, [0, 1].map(i => (sum[i] + one[i]) | 0)); // a sum: in no order
+      }
+    }
+    return uses;
+  }
+
+  /** A mixer of one local; the variable `marked` stands out. */
+  lanes(local, colours, marked) {
+    const number = name => this.numbers.get(name) ?? -1;
+    const fvar = name => (name === marked ? [-3] : colours.get(name) ?? [number(name)]);
+    const expressions = new ExprHasher(this.objects, this.names, fvar, name => [this.mvars.get(name) ?? -2], true);
+    const mixer = new Mixer().add(3);
+    expressions.intoLocal(mixer, local);
+    return mixer;
+  }
+
+  /** What a local mentions that has no number. */
+  news(local) { return [...local.mentions].filter(name => !this.numbers.has(name)); }
 
   put(local) {
     this.number(local.name);
