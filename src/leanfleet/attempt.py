@@ -142,6 +142,22 @@ class Attempt:
         """The result, now that nothing more will be spent."""
         return self.result or self._result(Outcome.NOT_PROVED, message=self._what_is_over())
 
+    @property
+    def simulations(self) -> int:
+        """Used up so far."""
+        return self.search.statistics.simulations if self.search else 0
+
+    def seconds_left(self) -> float:
+        return self.spent.started + self.budget.seconds - time.monotonic()
+
+    def budget_is_over(self) -> bool:
+        """Whether seconds or heartbeats are; of simulations, `advance` has the say."""
+        if self.seconds_left() <= 0:
+            self.over = f"{self.budget.seconds:g} seconds are over"
+        elif 0 < self.budget.heartbeats <= self.spent.heartbeats:
+            self.over = f"{self.budget.heartbeats} heartbeats are over"
+        return bool(self.over)
+
     async def close(self) -> None:
         await self.lean.forget(self.handles)
 
@@ -179,16 +195,16 @@ class Attempt:
         """Until the search or a budget is over."""
         running: set[asyncio.Task] = set()
         try:
-            while search.outcome is SearchOutcome.RUNNING and not self._over():
+            while search.outcome is SearchOutcome.RUNNING and not self.budget_is_over():
                 while (request := search.next()) is not None:
                     running.add(asyncio.create_task(self._simulate(search, request)))
                 self._tell(search)
                 await self.lean.forget(state.handle for state in search.drain_released())
                 if not running:
                     break
-                left = self.spent.started + self.budget.seconds - time.monotonic()
+                left = max(self.seconds_left(), 0.0)
                 done, running = await asyncio.wait(
-                    running, timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED
+                    running, timeout=left, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
                     task.result()
@@ -269,20 +285,13 @@ class Attempt:
     async def _minimised(self, proof: Proof, first: State) -> Proof:
         """Without the tactics that are not needed, as far as the budget's seconds allow."""
         minimiser = Minimiser(proof, checks=MINIMISE_CHECKS)
-        while not self._over() and (candidate := minimiser.candidate()) is not None:
+        while not self.budget_is_over() and (candidate := minimiser.candidate()) is not None:
             replay = await self._replay(candidate, first)
             done = replay.status is ReplayStatus.DONE
             minimiser.verdict(done, replay.replayed() if done else None)
         return minimiser.proof
 
     # --- accounting ---------------------------------------------------------------------------------
-
-    def _over(self) -> bool:
-        if time.monotonic() - self.spent.started >= self.budget.seconds:
-            self.over = f"{self.budget.seconds:g} seconds are over"
-        elif 0 < self.budget.heartbeats <= self.spent.heartbeats:
-            self.over = f"{self.budget.heartbeats} heartbeats are over"
-        return bool(self.over)
 
     def _tell(self, search: Search) -> None:
         counts = self.statistics

@@ -91,6 +91,7 @@ class ErrorKind(StrEnum):
     CRASH = "crash"
     HEADER = "header"  # the theorem's header does not parse or elaborate
     STATEMENT = "statement"  # nor does its statement
+    NEGATION = "negation"  # what would be its negation is not `¬` of what the theorem states
 
     @property
     def is_machine(self) -> bool:
@@ -218,6 +219,17 @@ class VerifyProof(Struct, frozen=True, tag="verify"):
     limits: Limits = Limits(heartbeats=400_000, seconds=120.0)
 
 
+class NegateTheorem(Struct, frozen=True, tag="negate"):
+    """Anyone → Lean server's verifier processes. Reply: Negated or LeanError. Idempotent.
+
+    A LeanError of kind negation: no disproof can be asked for; of kind header or statement: the
+    theorem is at fault; of a machine kind: nothing is known.
+    """
+
+    theorem: Theorem
+    limits: Limits = Limits(heartbeats=400_000, seconds=60.0)
+
+
 class GetStatus(Struct, frozen=True, tag="get_status"):
     """Anyone → Lean server. Reply: LeanStatus."""
 
@@ -230,6 +242,13 @@ class StateLost(Struct, frozen=True, tag="state_lost"):
 
 class Done(Struct, frozen=True, tag="done"):
     """Lean server → client: nothing more to say."""
+
+
+class Negated(Struct, frozen=True, tag="negated"):
+    """Lean server → client: the negation, as trusted as the theorem. A verify process made sure
+    that its type is `¬ T`, where T is the type of the theorem."""
+
+    theorem: Theorem
 
 
 class ProcessStatus(Struct, frozen=True):
@@ -270,9 +289,10 @@ Request = (
     | KeepAlive
     | CloseSession
     | VerifyProof
+    | NegateTheorem
     | GetStatus
 )
-Reply = ProofState | Step | LeanError | StateLost | Verdict | Done | LeanStatus
+Reply = ProofState | Step | LeanError | StateLost | Verdict | Negated | Done | LeanStatus
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

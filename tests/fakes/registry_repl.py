@@ -5,7 +5,8 @@
 For playing the conformance transcripts through the native driver on a machine without a native
 Lean. What it shows: the text that the driver wraps around tactics, its grouping by print, and its
 separation of groups, against real elaboration. What it can't show: the real REPL's own behaviour
-(error recovery, proof status), and the syntax check, which needs a compiler.
+(error recovery, proof status), and the syntax check, which needs a compiler; where the parts of a
+statement stand is answered by the registry Lean's own operation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from scripted_repl import read_requests, send
 
 from leanfleet.lean import toolchain
 from leanfleet.lean.registry import RegistryLean
-from leanfleet.messages import ErrorKind, LeanError
+from leanfleet.messages import ErrorKind, LeanError, Limits
 
 
 class Repl:
@@ -51,6 +52,10 @@ class Repl:
         return reply | ({"messages": messages} if messages else {})
 
     async def command(self, request: dict) -> dict:
+        if "namespace LeanFleetGuard" in request["cmd"]:
+            return {"env": request.get("env", 0)}
+        if (literal := request["cmd"].removeprefix("#leanfleet_spans ")) != request["cmd"]:
+            return await self.spans(json.loads(literal))
         result = await self.lean.run_commands(request["cmd"], request.get("env"))
         if isinstance(result, LeanError):
             return {"message": result.message}
@@ -60,6 +65,18 @@ class Repl:
             reply = self.saved([(site["state"], prints, list(range(len(prints))))])
             sorries.append({"proofState": reply["proofState"], "goal": "\n".join(prints)})
         return {"env": result["env"], "messages": result["messages"], "sorries": sorries}
+
+    async def spans(self, text: str) -> dict:
+        statement = text.removesuffix(" := by\n  sorry")
+        reply = await self.lean._call(
+            "spans", Limits(), imports=["Init"], header="", statement=statement
+        )
+        found = (
+            {"error": reply.message}
+            if isinstance(reply, LeanError)
+            else json.loads(bytes(reply.ok))
+        )
+        return {"env": 0, "messages": [{"severity": "info", "data": json.dumps(found)}]}
 
     def saved(self, groups: list[tuple[int, list[str], list[int]]]) -> dict:
         self.states.append(groups)

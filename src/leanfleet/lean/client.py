@@ -33,6 +33,8 @@ from leanfleet.messages import (
     LeanError,
     LeanStatus,
     Limits,
+    Negated,
+    NegateTheorem,
     OpenTheorem,
     PathStep,
     ProofState,
@@ -208,6 +210,12 @@ class LeanClient:
         request = request or VerifyProof(theorem, proof, limits)
         reply = await self._ask(request, request.limits.seconds)
         return reply if isinstance(reply, LeanError) else _expected(reply, Verdict)
+
+    async def negate(self, theorem: Theorem, limits: Limits | None = None) -> Theorem | LeanError:
+        """The trusted statement of a disproof. A LeanError of kind negation: there is none."""
+        request = NegateTheorem(theorem) if limits is None else NegateTheorem(theorem, limits)
+        reply = await self._ask(request, request.limits.seconds)
+        return reply if isinstance(reply, LeanError) else _expected(reply, Negated).theorem
 
     async def status(self) -> LeanStatus:
         return _expected(await self._ask(GetStatus(), 0.0), LeanStatus)

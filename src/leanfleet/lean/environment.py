@@ -54,6 +54,13 @@ class Environment(Protocol):
     async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
         """The verdict's work inside Lean, from scratch. Only for processes that never search."""
 
+    async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
+        """`theorem X_false : ¬ (∀ BINDERS, CONCL)`, after Lean agreed that it negates X's type.
+
+        From scratch, like a verdict, and only for processes that never search. Errors: NEGATION,
+        HEADER, STATEMENT, or a machine kind.
+        """
+
     async def close(self) -> None:
         """Ends the process. Never raises, may be called twice."""
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.state import parse_goal
@@ -53,6 +54,7 @@ class Faults:
     memory_at: int | None = None
     wrong_at: int | None = None  # from this call on goals come out different: a bad replay
     verify_crashes: bool = False
+    negate_fails: ErrorKind | None = None
 
 
 class FakeLean:
@@ -137,6 +139,24 @@ class FakeLean:
         if after.goals:
             return Verdict(False, VerdictReason.ERROR, "unsolved goals", lean="fake")
         return Verdict(True, VerdictReason.ACCEPTED, lean="fake", heartbeats=len(lines))
+
+    async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
+        if not self._alive:
+            return self._dead()
+        if self.faults.negate_fails is not None:
+            if self.faults.negate_fails.is_machine:
+                return await self._die(self.faults.negate_fails, limits)
+            return LeanError(self.faults.negate_fails, "fault on demand")
+        state = _first_state(theorem)
+        if isinstance(state, LeanError):
+            return state
+        name, _ = parse_statement(theorem.statement)
+        (goal,) = state.goals
+        closed = reduce(
+            lambda term, one: f"imp({one[1]}, {term})", reversed(goal.hypotheses), str(goal.target)
+        )
+        statement = f"theorem {name}_false : imp({closed}, false)"
+        return Theorem(f"{theorem.name}_false", statement, theorem.header)
 
     async def close(self) -> None:
         self._alive = False

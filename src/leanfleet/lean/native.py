@@ -28,6 +28,7 @@ from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProces
 from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, PRELUDE, split_header
 from leanfleet.lean.couple import group_goals
 from leanfleet.lean.environment import LeanStartError
+from leanfleet.lean.native_negate import negate
 from leanfleet.lean.native_verify import verify
 from leanfleet.lean.state import parse_goal
 from leanfleet.lean.toolchain import NativePaths
@@ -41,6 +42,7 @@ from leanfleet.messages import (
     Theorem,
     Verdict,
 )
+from leanfleet.search.negate import StatementSpans
 
 STRICT_OPTIONS = PRELUDE + "set_option debug.skipKernelTC false\n"
 """Set again after every header."""
@@ -201,11 +203,14 @@ class NativeLean:
     async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
         return await verify(self, theorem, proof, limits)
 
+    async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
+        return await negate(self, theorem, limits)
+
     async def close(self) -> None:
         if self._child is not None:
             await self._child.close()
 
-    # --- shared with native_verify ----------------------------------------------------------------
+    # --- shared with native_verify and native_negate ----------------------------------------------
 
     async def ask(self, request: dict, seconds: float) -> dict | LeanError:
         """One request. A LeanError is of a machine kind, and fatal."""
@@ -262,6 +267,15 @@ class NativeLean:
         if isinstance(reply, LeanError):
             return reply
         return reply_of.parsed_kinds(reply)
+
+    async def spans(self, header: int, text: str, seconds: float) -> StatementSpans | LeanError:
+        """Where the parts of one declared theorem stand in `text`; STATEMENT if it is none."""
+        guard = await self._guard(header, seconds)
+        if isinstance(guard, LeanError):
+            return guard
+        command = f"#leanfleet_spans {reply_of.lean_string(text)}"
+        reply = await self.ask({"cmd": command, "env": guard}, seconds)
+        return reply if isinstance(reply, LeanError) else reply_of.parsed_spans(reply)
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
+
 from leanfleet.messages import ErrorKind, LeanError
+from leanfleet.search.negate import StatementSpans
 
 _PARSE_ERROR = re.compile(r"^<input>:\d+:\d+:")
 
@@ -85,6 +88,20 @@ def parsed_kinds(reply: dict) -> list[tuple[str, str]] | LeanError:
         why = "\n".join(errors(reply)) or "no kinds"
         return LeanError(ErrorKind.PARSE, f"the syntax check gave no answer: {why}")
     return kinds
+
+
+def parsed_spans(reply: dict) -> StatementSpans | LeanError:
+    """The answer of `#leanfleet_spans` (native_guard.lean)."""
+    lines = [text for text in texts(reply) if text.startswith("{")]
+    try:
+        if len(lines) == 1 and not errors(reply):
+            if why := json.loads(lines[0]).get("error"):
+                return LeanError(ErrorKind.STATEMENT, str(why))
+            return msgspec.json.decode(lines[0], type=StatementSpans)
+        why = "\n".join(errors(reply)) or "no spans"
+    except ValueError as error:
+        why = str(error)
+    return LeanError(ErrorKind.NEGATION, f"the statement's parts are not known: {why}")
 
 
 def text_problem(text: str, what: str, max_bytes: int) -> str | None:

@@ -210,6 +210,13 @@ class LeanProcess:
         self._measure()
         return reply
 
+    async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
+        assert self.role == "verify", "whether a disproof counts rests on this"
+        reply = await self._call(self.environment.negate(theorem, limits), limits.seconds)
+        self.steps += 1
+        self._measure()
+        return reply
+
     async def _call(self, call: Awaitable[T], seconds: float) -> T | LeanError:
         patience = asyncio.timeout(seconds + self.options.grace_seconds)
         try:

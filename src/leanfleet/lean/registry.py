@@ -33,6 +33,7 @@ from leanfleet.messages import (
     Verdict,
     VerdictReason,
 )
+from leanfleet.search.negate import StatementSpans, negated
 
 CANCEL_GRACE_SECONDS = 5.0
 """How long after its own time limit Lean may take to notice the cancel token; then it is killed."""
@@ -102,6 +103,7 @@ _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_state = msgspec.json.Decoder(_State).decode
 _decode_groups = msgspec.json.Decoder(_Groups).decode
 _decode_verdict = msgspec.json.Decoder(_Verdict).decode
+_decode_spans = msgspec.json.Decoder(StatementSpans).decode
 
 
 class RegistryLean:
@@ -195,6 +197,23 @@ class RegistryLean:
             reply.heartbeats,
             reply.seconds,
         )
+
+    async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
+        request = self._theorem(theorem)
+        if isinstance(request, LeanError):
+            return request
+        reply = await self._call("spans", limits, **request)
+        if isinstance(reply, LeanError):
+            return reply
+        try:
+            found = negated(theorem, _decode_spans(reply.ok))
+        except ValueError as error:
+            return LeanError(ErrorKind.NEGATION, str(error))
+        if problem := _text_problem(found.statement, "negation", MAX_TEXT_BYTES):
+            return LeanError(ErrorKind.NEGATION, problem)
+        left = Limits(limits.heartbeats, max(limits.seconds - reply.seconds, 0.1))
+        reply = await self._call("negates", left, negation=found.statement, **request)
+        return reply if isinstance(reply, LeanError) else found
 
     # --- for comparison with other Leans and naive checkers, never for search ------
 

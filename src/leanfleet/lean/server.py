@@ -37,6 +37,8 @@ from leanfleet.messages import (
     LeanError,
     LeanStatus,
     Limits,
+    Negated,
+    NegateTheorem,
     OpenTheorem,
     PathStep,
     ProofState,
@@ -165,6 +167,8 @@ class LeanServer:
             return self.status()
         if isinstance(request, VerifyProof):
             return await self._verify(request)
+        if isinstance(request, NegateTheorem):
+            return await self._negate(request)
         if not request.session or len(request.session) > SESSION_NAME_LENGTH:
             raise BadRequest("session", f"a session's name has 1–{SESSION_NAME_LENGTH} characters")
         key = (peer, request.session)
@@ -289,6 +293,19 @@ class LeanServer:
             return await process.verify(request.theorem, request.proof, limits)
 
         return await self.pool.run(work, role="verify", header=request.theorem.header)
+
+    async def _negate(self, request: NegateTheorem) -> Reply:
+        if not self.pool.options.verify:
+            raise BadRequest("no_verifier", "this Lean server has no verify processes")
+        if error := self._too_large(request.theorem):
+            return error
+        limits = self._bounded(request.limits)
+
+        async def work(process: LeanProcess) -> Theorem | LeanError:
+            return await process.negate(request.theorem, limits)
+
+        reply = await self.pool.run(work, role="verify", header=request.theorem.header)
+        return reply if isinstance(reply, LeanError) else Negated(reply)
 
     async def _on_state(
         self,

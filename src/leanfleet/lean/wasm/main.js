@@ -11,6 +11,7 @@ const { Syntax } = require('./syntax.js');
 const { Theorems, InputError } = require('./theorems.js');
 const { Goals, TacticError } = require('./goals.js');
 const { Verifier } = require('./verify.js');
+const { Negation } = require('./negate.js');
 const { Transcript } = require('./transcript.js');
 
 const MAX_LINE = 64 << 20;
@@ -23,6 +24,7 @@ class Session {
     this.theorems = new Theorems(lean, this.monad, this.syntax);
     this.goals = new Goals(lean, this.monad, this.syntax);
     this.verifier = new Verifier(lean, this.monad, this.syntax, this.theorems);
+    this.negation = new Negation(lean, this.syntax, this.theorems);
     this.transcript = new Transcript(this);
     this.states = new Map(); // id -> {snapshot, header}
     this.nextId = 0;
@@ -81,6 +83,10 @@ class Session {
 
   verify(request) { return this.verifier.verify(request); }
 
+  spans(request) { return this.negation.spans(request); }
+
+  negates(request) { return this.negation.check(request); }
+
   /** A text as a file, with no rule applied: for comparisons and for showing what rules prevent. */
   command(request) { return this.transcript.command(request); }
 
@@ -96,7 +102,7 @@ class Session {
   }
 }
 
-const OPERATIONS = ['open', 'tactic', 'forget', 'verify', 'command', 'load', 'status'];
+const OPERATIONS = ['open', 'tactic', 'forget', 'verify', 'spans', 'negates', 'command', 'load', 'status'];
 
 /** One request to one reply; never throws. */
 function answer(session, line) {
