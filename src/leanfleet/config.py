@@ -131,7 +131,7 @@ class Site(Section):
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of a file, with `a.b=value` overrides. Raises ConfigError."""
-    return _load(Experiment, path, overrides)
+    return load_section(Experiment, path, overrides)
 
 
 def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> Experiment:
@@ -141,7 +141,7 @@ def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> Experim
 
 def load_site(path: str | Path) -> Site:
     """Raises ConfigError."""
-    return _load(Site, path, ())
+    return load_section(Site, path)
 
 
 def dump_config(config: Section) -> str:
@@ -152,7 +152,8 @@ def dump_config(config: Section) -> str:
 Loaded = TypeVar("Loaded", bound=Section)
 
 
-def _load(model: type[Loaded], path: str | Path, overrides: Sequence[str]) -> Loaded:
+def load_section(model: type[Loaded], path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
+    """A file that is any section, such as a network's shape. Raises ConfigError."""
     name = str(path)
     try:
         text = theorem.read_text(path, max_bytes=strict_yaml.MAX_BYTES)

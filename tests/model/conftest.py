@@ -1,0 +1,25 @@
+"""What the tests of the model share: a small tokenizer of the project's own texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Honest proofs in Lean."""
+    from leanfleet.model.corpora import corpus_files, corpus_texts
+
+    return list(corpus_texts(corpus_files([ROOT / "tests" / "lean" / "honest"])))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(texts):
+    """Our own, of 1,000 tokens."""
+    from leanfleet.model.tokenizer_train import train_tokenizer
+
+    return train_tokenizer(texts, 1000)
