@@ -22,6 +22,9 @@ class Reporter(Protocol):
 
     def advance(self, amount: int = 1) -> None: ...
 
+    def detail(self, text: str) -> None:
+        """What stands beside the bar, or in the next line of a log, until it is told anew."""
+
     def note(self, text: str) -> None:
         """One line worth reading."""
 
@@ -33,6 +36,8 @@ class Silent:
 
     def advance(self, amount: int = 1) -> None: ...
 
+    def detail(self, text: str) -> None: ...
+
     def note(self, text: str) -> None: ...
 
 
@@ -43,9 +48,10 @@ class Lines:
         self._stream = stream or sys.stderr
         self._every = every
         self._name, self._total, self._done, self._said = "", None, 0, 0.0
+        self._detail = ""
 
     def step(self, name: str, total: int | None = None) -> None:
-        self._name, self._total, self._done = name, total, 0
+        self._name, self._total, self._done, self._detail = name, total, 0, ""
         self._said = time.monotonic()
         self.note(f"{name} …")
 
@@ -54,7 +60,11 @@ class Lines:
         if time.monotonic() - self._said >= self._every:
             self._said = time.monotonic()
             share = f" {100 * self._done // self._total} %" if self._total else " still working"
-            self.note(f"{self._name}:{share}")
+            detail = f" · {self._detail}" if self._detail else ""
+            self.note(f"{self._name}:{share}{detail}")
+
+    def detail(self, text: str) -> None:
+        self._detail = text
 
     def note(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -69,11 +79,15 @@ class Bar:
     def step(self, name: str, total: int | None = None) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(name, total=total)
+        self._task = self._progress.add_task(name, total=total, detail="")
 
     def advance(self, amount: int = 1) -> None:
         if self._task is not None:
             self._progress.update(self._task, advance=amount)
+
+    def detail(self, text: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, detail=text)
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False)
@@ -88,6 +102,11 @@ def reporter() -> Iterator[Reporter]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Bar(progress)

@@ -23,8 +23,8 @@ _NAME = re.compile(r"(?:«[^»\n]*»|[^\s:(){}\[\]⦃⦄«»,;])+")
 _END = re.compile(r"\s*:=\s*(?:by\b\s*)?(?:sorry\b\s*)?\Z")
 _SORRY = re.compile(r":=\s*(?:by\b\s*)?sorry\b")
 _DECLARATION = re.compile(
-    r"^[ \t]*(?:@\[[^\]\n]*\]\s*)*(?:(?:private|protected|noncomputable|nonrec)\s+)*"
-    r"(?P<keyword>theorem|lemma)\b",
+    r"^[ \t]*(?:@\[[^\]\n]*\]\s*)*(?:(?:private|protected|noncomputable|nonrec|scoped|local)\s+)*"
+    r"(?P<keyword>theorem|lemma|instance|example|def|abbrev)\b",
     re.MULTILINE,
 )
 # Comments (block comments nest, so only their beginning is here) and strings.
@@ -181,14 +181,22 @@ def _read_folder(folder: Path, mistakes: list[str]) -> list[tuple[str, Theorem]]
 
 
 def _read_lean(path: Path, mistakes: list[str]) -> list[tuple[str, Theorem]]:
-    """Every theorem that ends in `sorry`.
-
-    A theorem's header is all that stands before it, without the other unproved theorems: nothing
-    may be proved from them.
-    """
-    text = _lines(read_text(path))
+    text = read_text(path)
     if not text.strip():
         raise ValueError(f"{path} is empty")
+    return lean_theorems(text, str(path), path.name, mistakes, [])
+
+
+def lean_theorems(
+    text: str, where: str, source: str, mistakes: list[str], left_out: list[str]
+) -> list[tuple[str, Theorem]]:
+    """Every theorem of a Lean source that ends in `sorry`, each with `where:LINE`.
+
+    A theorem's header is all that stands before it, without the other unproved theorems: nothing
+    may be proved from them. Unproved instances and examples are no theorems: `left_out` names them.
+    An unproved definition stays in the header, which Lean then refuses.
+    """
+    text = _lines(text)
     code = _without_opaque(text)
     starts = list(_DECLARATION.finditer(code))
     found, header, header_from = [], "", 0
@@ -196,16 +204,19 @@ def _read_lean(path: Path, mistakes: list[str]) -> list[tuple[str, Theorem]]:
         limit = starts[index + 1].start() if index + 1 < len(starts) else len(code)
         keyword = start.start("keyword")
         sorry = _SORRY.search(code, keyword, limit)
-        if sorry is None:
-            continue  # proved: part of the headers of the next ones
+        if sorry is None or start["keyword"] in ("def", "abbrev"):
+            continue  # part of the headers of the next ones
         header += _LAST_DOC.sub("", text[header_from : start.start()].rstrip()) + "\n"
         header_from = sorry.end()
-        where = f"{path}:{text.count(chr(10), 0, keyword) + 1}"
+        line = f"{where}:{text.count(chr(10), 0, keyword) + 1}"
+        statement = text[keyword : sorry.start()]
+        if start["keyword"] in ("instance", "example"):
+            left_out.append(f"{line}: {_quoted(statement)}")
+            continue
         try:
-            statement = text[keyword : sorry.start()]
-            found.append((where, parse_statement(statement, header.strip(), source=path.name)))
+            found.append((line, parse_statement(statement, header.strip(), source=source)))
         except ValueError as error:
-            mistakes.append(f"{where}: {error}")
+            mistakes.append(f"{line}: {error}")
     return found
 
 

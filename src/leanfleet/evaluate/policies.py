@@ -1,0 +1,62 @@
+"""The policy of each attempt: the one asked for, and noise that makes repeated attempts differ.
+
+The menu is deterministic, so its attempts would be copies of one another and pass@k would say
+nothing. With noise, the logarithm of each prior gets a Gumbel number drawn from the attempt's seed,
+the state and the tactic: repeatable, independent of the order of events, the same for all attempts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from leanfleet.evaluate.settings import Settings, attempt_seed
+from leanfleet.messages import Goal
+from leanfleet.policy import MenuPolicy, Policy
+from leanfleet.search.answers import Proposal
+
+PolicyFactory = Callable[[str, int], Policy]  # (theorem's name, attempt) → its policy
+POLICIES = ("menu",)
+
+
+def policy_factory(settings: Settings) -> PolicyFactory:
+    """What makes the policy of an attempt. Raises ValueError for a policy that there is not."""
+    if settings.policy not in POLICIES:
+        raise ValueError(
+            f"there is no policy {settings.policy!r}; there are: {', '.join(POLICIES)}"
+        )
+
+    def make(theorem: str, attempt: int) -> Policy:
+        if settings.noise == 0:
+            return MenuPolicy()
+        return Noisy(MenuPolicy(), settings.noise, attempt_seed(settings.seed, theorem, attempt))
+
+    return make
+
+
+class Noisy:
+    """A policy whose priors are shaken; what it proposes, and in which order, stays."""
+
+    def __init__(self, policy: Policy, noise: float, seed: int) -> None:
+        self._policy, self._noise, self._seed = policy, noise, seed
+
+    async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
+        proposal = await self._policy.propose(key, goals, count)
+        tactics = [
+            (tactic, prior * math.exp(self._noise * self._gumbel(key, tactic)))
+            for tactic, prior in proposal.tactics
+        ]
+        return replace(proposal, tactics=tactics)
+
+    def _gumbel(self, key: str, tactic: str) -> float:
+        """A standard Gumbel number that depends on seed, state and tactic alone."""
+        text = f"{self._seed}\0{key}\0{tactic}".encode(errors="surrogatepass")
+        number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+        return -math.log(-math.log((number + 0.5) / 2**64))
+
+
+def tokens_used(policy: Policy) -> int:
+    """Model tokens that a policy has generated; policies without a model count none."""
+    return int(getattr(policy, "tokens", 0))

@@ -1,0 +1,90 @@
+"""What decides the results of an evaluation, in one value that the folder keeps.
+
+Two runs with equal `Settings` on the same content and the same Lean give the same verdicts. What
+only decides how fast they come (processes, searches at once) is no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from leanfleet.messages import Limits
+from leanfleet.prover import Budget
+
+FORMAT = 1  # of the folder
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """`simulations` is the budget that counts; `seconds` is its safety net."""
+
+    policy: str = "menu"
+    attempts: int = 1  # at each theorem
+    simulations: int = 50  # of each attempt
+    seconds: float = 900.0  # of each attempt, wall clock
+    tactic_heartbeats: int = 20_000  # of each tactic
+    tactic_seconds: float = 60.0  # of each tactic, wall clock
+    noise: float = 0.0  # standard Gumbel noise on the logarithms of priors, times this
+    seed: int = 0
+    allow: tuple[str, ...] = ()  # tactics allowed besides the list
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} must be {what}, not {getattr(self, name)}"
+            for name, what, good in (
+                ("attempts", "from 1 to 10,000", 1 <= self.attempts <= 10_000),
+                ("simulations", "at least 1", self.simulations >= 1),
+                ("seconds", "above 0", 0 < self.seconds < 1e9),
+                ("tactic_heartbeats", "at least 1", self.tactic_heartbeats >= 1),
+                ("tactic_seconds", "above 0", 0 < self.tactic_seconds < 1e6),
+                ("noise", "from 0 to 100", 0 <= self.noise <= 100),
+            )
+            if not good
+        ]
+        if wrong:
+            raise ValueError("evaluation: " + "; ".join(wrong))
+
+    @property
+    def budget(self) -> Budget:
+        limits = Limits(self.tactic_heartbeats, self.tactic_seconds)
+        return Budget(self.simulations, self.seconds, limits=limits)
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What the results of a folder are results of: written first, compared at every resume."""
+
+    format: int = FORMAT
+    benchmark: str
+    path: str
+    content: str  # the content hash
+    theorems: int
+    settings: Settings
+    lean: str
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    started: str = ""  # ISO 8601, UTC
+
+
+def differences(before: Manifest, now: Manifest) -> list[str]:
+    """What would make new results differ from those that are there, for people."""
+    found = []
+    if before.content != now.content:
+        found.append(
+            f"the benchmark changed: content hash {before.content} ({before.theorems} theorems), "
+            f"now {now.content} ({now.theorems} theorems)"
+        )
+    if before.lean != now.lean:
+        found.append(f"the Lean changed: {before.lean}, now {now.lean}")
+    for field in msgspec.structs.fields(Settings):
+        old, new = getattr(before.settings, field.name), getattr(now.settings, field.name)
+        if old != new:
+            found.append(f"{field.name} was {old!r}, now {new!r}")
+    return found
+
+
+def attempt_seed(seed: int, theorem: str, attempt: int) -> int:
+    """The seed of one attempt, whichever order they run in: 64 bits of a hash of all three."""
+    text = f"{seed}\0{attempt}\0{theorem}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
