@@ -225,15 +225,13 @@ class Attempt:
         search.answer(request, await self._run(handle, tactics))
 
     async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
-        calls = (self._run_tactic(handle, text) for text in tactics)
-        return [self._answer(step) for step in await asyncio.gather(*calls)]
-
-    async def _run_tactic(self, handle: Handle, tactic: str) -> StepResult | LeanError:
-        """Keeps the handles at once: the batch may be cancelled before all of it is answered."""
-        step = await self.lean.run_tactic(handle, tactic, self.budget.limits)
-        if isinstance(step, StepResult):
-            self.handles += step.groups
-        return step
+        """One batch. Cancelled before its answers came, it counts for nothing; the server then
+        frees what it led to."""
+        steps = await self.lean.run_tactics(handle, tactics, self.budget.limits)
+        for step in steps:
+            if isinstance(step, StepResult):
+                self.handles += step.groups
+        return [self._answer(step) for step in steps]
 
     def _answer(self, step: StepResult | LeanError) -> Answer:
         self.statistics.tactics += 1

@@ -163,15 +163,16 @@ class OpenTheorem(Struct, frozen=True, tag="open"):
     limits: Limits = Limits()
 
 
-class RunTactic(Struct, frozen=True, tag="tactic"):
-    """Client → Lean server. Reply: Step, LeanError or StateLost. Twice: a second set of states.
+class RunTactics(Struct, frozen=True, tag="tactics"):
+    """Client → Lean server: each of these tactics on this state, such as the K of an expansion.
 
-    The state itself is never changed, so a lost reply is answered by asking again.
+    `limits` are of each tactic. Reply: Answers or StateLost. Twice: a second set of states. The
+    state itself is never changed, so a lost reply is answered by asking again.
     """
 
     session: str
     state: int
-    tactic: str
+    tactics: tuple[str, ...]
     limits: Limits = Limits()
 
 
@@ -240,6 +241,12 @@ class StateLost(Struct, frozen=True, tag="state_lost"):
     state: int
 
 
+class Answers(Struct, frozen=True, tag="answers"):
+    """Lean server → client: what each tactic of a RunTactics led to, in their order."""
+
+    answers: tuple[Step | LeanError, ...]
+
+
 class Done(Struct, frozen=True, tag="done"):
     """Lean server → client: nothing more to say."""
 
@@ -283,7 +290,7 @@ class LeanStatus(Struct, frozen=True, tag="lean_status"):
 
 Request = (
     OpenTheorem
-    | RunTactic
+    | RunTactics
     | Restore
     | Forget
     | KeepAlive
@@ -292,7 +299,7 @@ Request = (
     | NegateTheorem
     | GetStatus
 )
-Reply = ProofState | Step | LeanError | StateLost | Verdict | Negated | Done | LeanStatus
+Reply = ProofState | Answers | LeanError | StateLost | Verdict | Negated | Done | LeanStatus
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

@@ -18,7 +18,7 @@ from leanfleet.messages import (
     KeepAlive,
     Limits,
     Restore,
-    RunTactic,
+    RunTactics,
     Theorem,
     decode_request,
 )
@@ -115,7 +115,7 @@ async def test_a_state_that_is_lost_again_and_again_is_a_machines_error(line, le
     request = line.request
 
     async def forgetful(payload, seconds):
-        if isinstance(decode_request(payload), RunTactic):
+        if isinstance(decode_request(payload), RunTactics):
             line.restart_server()
         return await request(payload, seconds)
 

@@ -19,6 +19,7 @@ from leanfleet.lean.state import digest
 from leanfleet.lean.supervise import StartOptions
 from leanfleet.lean.transport import BadRequest, ServerBusy
 from leanfleet.messages import (
+    Answers,
     CloseSession,
     Done,
     ErrorKind,
@@ -31,7 +32,7 @@ from leanfleet.messages import (
     PathStep,
     ProofState,
     Restore,
-    RunTactic,
+    RunTactics,
     StateLost,
     Step,
     Theorem,
@@ -71,7 +72,8 @@ class Desk:
         return await self.ask(OpenTheorem(session, theorem), peer)
 
     async def run(self, state, tactic, session="s", peer=b"alice", limits=SHORT):
-        return await self.ask(RunTactic(session, state, tactic, limits), peer)
+        reply = await self.ask(RunTactics(session, state, (tactic,), limits), peer)
+        return reply.answers[0] if isinstance(reply, Answers) else reply
 
     async def walk(self, *tactics) -> ProofState:
         """The state after these tactics from a newly opened theorem."""
@@ -366,7 +368,7 @@ async def test_nothing_is_left_after_all_clients_leave(desk):
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"\xc1", b"hello", encode(RunTactic("s", 1, "left"))[:-3], encode(Done())]
+    "payload", [b"", b"\xc1", b"hello", encode(RunTactics("s", 1, ("left",)))[:-3], encode(Done())]
 )
 async def test_what_is_no_request_is_refused(desk, payload):
     with pytest.raises(BadRequest) as refused:
@@ -376,7 +378,7 @@ async def test_what_is_no_request_is_refused(desk, payload):
 
 
 async def test_text_that_is_not_utf_8_is_refused(desk):
-    payload = encode(RunTactic("s", 1, "left")).replace(b"left", b"\xff\xfe\xfd\xfc")
+    payload = encode(RunTactics("s", 1, ("left",))).replace(b"left", b"\xff\xfe\xfd\xfc")
     with pytest.raises(BadRequest):
         await desk.server.handle(b"alice", payload)
 

@@ -15,7 +15,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,7 @@ import msgspec
 from leanfleet.lean.state import digest
 from leanfleet.lean.transport import BadRequest, Request, ServerBusy, TransportError, Unreachable
 from leanfleet.messages import (
+    Answers,
     CloseSession,
     ErrorKind,
     Forget,
@@ -40,7 +41,7 @@ from leanfleet.messages import (
     ProofState,
     Reply,
     Restore,
-    RunTactic,
+    RunTactics,
     StateLost,
     Step,
     Theorem,
@@ -50,6 +51,7 @@ from leanfleet.messages import (
     encode,
 )
 
+TACTICS_AT_ONCE = 32  # in one request; the next ones wait their turn among other searches' calls
 RESTORES = 2  # times that one call may have its lost state rebuilt
 DEFAULT_LIMITS = Limits()
 FIRST_DELAY_SECONDS = 0.2  # after the first attempt that reached nobody; doubled up to
@@ -171,17 +173,42 @@ class LeanClient:
         self, handle: Handle, tactic: str, limits: Limits = DEFAULT_LIMITS
     ) -> StepResult | LeanError:
         """Runs one tactic. The handle itself stays as it is and may be used at the same time."""
+        return (await self.run_tactics(handle, (tactic,), limits))[0]
+
+    async def run_tactics(
+        self, handle: Handle, tactics: Sequence[str], limits: Limits = DEFAULT_LIMITS
+    ) -> list[StepResult | LeanError]:
+        """Runs each tactic on the state, within `limits` each; the answers are in their order.
+
+        Cheaper than one by one: one message each way, and Lean has no pauses in between.
+        """
+        answers: list[StepResult | LeanError] = []
+        while len(answers) < len(tactics):
+            some = tuple(tactics[len(answers) : len(answers) + TACTICS_AT_ONCE])
+            found = await self._run_tactics(handle, some, limits)
+            if isinstance(found, LeanError):
+                return answers + [found] * (len(tactics) - len(answers))
+            answers += [
+                self._result(handle, tactic, limits, answer)
+                for tactic, answer in zip(some, found, strict=True)
+            ]
+        return answers
+
+    async def _run_tactics(
+        self, handle: Handle, tactics: tuple[str, ...], limits: Limits
+    ) -> tuple[Step | LeanError, ...] | LeanError:
         for _ in range(RESTORES + 1):
             if (place := handle.place) is None or place.client is not self:
                 if error := await self._restore(handle, place):
                     return error
                 continue
-            request = RunTactic(self.session, place.state, tactic, limits)
-            reply = await self._ask(request, limits.seconds)
-            if isinstance(reply, LeanError):
-                return reply
+            request = RunTactics(self.session, place.state, tactics, limits)
+            reply = await self._ask(request, len(tactics) * limits.seconds)
             if not isinstance(reply, StateLost):
-                return self._result(handle, tactic, limits, _expected(reply, Step))
+                found = _expected(reply, Answers).answers
+                if len(found) != len(tactics):
+                    raise LeanUnavailable("the Lean server did not answer each tactic")
+                return found
             if error := await self._restore(handle, place):
                 return error
         return LeanError(ErrorKind.CRASH, f"the server lost the state {RESTORES} times in a row")
@@ -222,7 +249,11 @@ class LeanClient:
 
     # --- handles --------------------------------------------------------------------------------
 
-    def _result(self, handle: Handle, tactic: str, limits: Limits, step: Step) -> StepResult:
+    def _result(
+        self, handle: Handle, tactic: str, limits: Limits, step: Step | LeanError
+    ) -> StepResult | LeanError:
+        if isinstance(step, LeanError):
+            return step
         largest = handle.limits
         if limits.heartbeats > largest.heartbeats or limits.seconds > largest.seconds:
             largest = Limits(

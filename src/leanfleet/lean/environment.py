@@ -8,7 +8,7 @@ further call answers `LeanError(CRASH, fatal=True)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from leanfleet.messages import LeanError, Limits, ProofState, Step, Theorem, Verdict
@@ -63,6 +63,18 @@ class Environment(Protocol):
 
     async def close(self) -> None:
         """Ends the process. Never raises, may be called twice."""
+
+
+class Pipelined(Environment, Protocol):
+    """A driver that can be given the next tactic while it runs one."""
+
+    async def run_tactics(
+        self, state: int, tactics: Sequence[str], limits: Limits, wanted: Callable[[], bool]
+    ) -> list[Step | LeanError]:
+        """`run_tactic` for each, with no pause between them; `limits` are of each.
+
+        Fewer answers than tactics: the last one is fatal, or `wanted()` has become false.
+        """
 
 
 class LeanStartError(RuntimeError):

@@ -16,7 +16,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,6 +89,7 @@ class LeanProcess:
         self.retired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._resident = resident
         self._turn = asyncio.Lock()  # first come, first served
+        self._abandoned = False  # whoever asked for the turn that runs is gone
         self._held: set[int] = set()  # ids of the states that the driver keeps
         self._garbage: set[int] = set()  # those of them that it may free
         self._headers: dict[str, None] = {}
@@ -153,11 +154,13 @@ class LeanProcess:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            self._abandoned = not task.done()
             task.add_done_callback(self._drop_result)
             raise
 
     async def _run(self, work: Callable[[LeanProcess], Awaitable[T]]) -> T:
         began = time.monotonic()
+        self._abandoned = False
         try:
             if len(self._garbage) >= FORGET_AT_ONCE:
                 await self._free_garbage()
@@ -179,8 +182,12 @@ class LeanProcess:
             return
         if (error := task.exception()) is not None:
             log.error("abandoned work on a Lean process failed", exc_info=error)
-        elif isinstance(result := task.result(), Step):
-            self.discard(group.id for group in result.groups)
+            return
+        result = task.result()
+        steps = result if isinstance(result, list) else [result]
+        for step in steps:
+            if isinstance(step, Step):
+                self.discard(group.id for group in step.groups)
 
     # --- calls, inside a turn -------------------------------------------------------------------
 
@@ -202,6 +209,30 @@ class LeanProcess:
             self._held.update(group.id for group in reply.groups)
         self._measure()
         return reply
+
+    async def run_tactics(
+        self, state: int, tactics: Sequence[str], limits: Limits
+    ) -> list[Step | LeanError]:
+        """Each tactic on the same state. At least one answer; fewer than tactics: the last one
+        cost the process, or whoever asked is gone."""
+        pipelined = getattr(self.environment, "run_tactics", None)
+        if pipelined is None or len(tactics) == 1:
+            answers = []
+            for tactic in tactics:
+                answers.append(await self.run_tactic(state, tactic, limits))
+                if self._abandoned or self.retired.done():
+                    break
+            return answers
+        call = pipelined(state, tactics, limits, lambda: not self._abandoned)
+        found = await self._call(call, len(tactics) * limits.seconds)
+        if isinstance(found, LeanError):
+            return [found]
+        self.steps += len(found)
+        for answer in found:
+            if isinstance(answer, Step):
+                self._held.update(group.id for group in answer.groups)
+        self._measure()
+        return found
 
     async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
         assert self.role == "verify", "verdicts come from processes that never search"
@@ -234,8 +265,9 @@ class LeanProcess:
             log.exception("the Lean driver %s failed", self.environment.name)
             self._retire("crash")
             return LeanError(ErrorKind.CRASH, f"the Lean driver failed: {error!r}", fatal=True)
-        if isinstance(reply, LeanError) and reply.fatal:
-            self._retire(reply.kind.value)
+        last = reply[-1] if isinstance(reply, list) else reply
+        if isinstance(last, LeanError) and last.fatal:
+            self._retire(last.kind.value)
         elif not self.environment.alive:
             self._retire("crash")
         return reply

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.resources
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from leanfleet.lean.allowlist import Rules, load_rules
-from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
+from leanfleet.lean.child import ChildError, ChildMemory, ChildProcess, ChildTimeout
 from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, split_header, verdict_key
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.state import parse_goal
@@ -40,6 +40,9 @@ CANCEL_GRACE_SECONDS = 5.0
 
 MAX_NESTING = 300
 """Levels of brackets in a text, far more than people write."""
+
+PIPELINE = 2
+"""Tactics that the process has been given at most, the one that it runs included."""
 
 STACK_MB = 240  # of the process; WebAssembly frames are several times a native program's
 
@@ -165,12 +168,33 @@ class RegistryLean:
     async def run_tactic(self, state: int, tactic: str, limits: Limits) -> Step | LeanError:
         if problem := _text_problem(tactic, "tactic", MAX_TACTIC_BYTES):
             return LeanError(ErrorKind.PARSE, problem)
-        reply = await self._call("tactic", limits, state=state, tactic=tactic)
-        if isinstance(reply, LeanError):
-            return reply
-        found = _decode_groups(reply.ok)
-        groups = tuple(_state(group) for group in found.groups)
-        return Step(groups, found.positions, reply.heartbeats, reply.seconds, found.messages)
+        return _step(await self._call("tactic", limits, state=state, tactic=tactic))
+
+    async def run_tactics(
+        self, state: int, tactics: Sequence[str], limits: Limits, wanted: Callable[[], bool]
+    ) -> list[Step | LeanError]:
+        answers: list[Step | LeanError] = []
+        problems = [_text_problem(tactic, "tactic", MAX_TACTIC_BYTES) for tactic in tactics]
+        unsent = [tactic for tactic, problem in zip(tactics, problems, strict=True) if not problem]
+        unsent.reverse()
+        sent = 0
+        for problem in problems:
+            if problem:
+                answers.append(LeanError(ErrorKind.PARSE, problem))
+                continue
+            failure: LeanError | None = None
+            while unsent and sent < PIPELINE and failure is None and (wanted() or not answers):
+                request = {"state": state, "tactic": unsent.pop()}
+                failure = await self._send("tactic", limits, request)
+                sent += 1
+            if not sent:
+                break
+            answer = failure or _step(await self._reply(limits))
+            sent -= 1
+            answers.append(answer)
+            if isinstance(answer, LeanError) and answer.fatal:
+                break
+        return answers
 
     async def forget(self, states: Sequence[int]) -> None:
         if states and self.alive:
@@ -252,20 +276,27 @@ class RegistryLean:
         return {"imports": imports, "header": header, "statement": theorem.statement}
 
     async def _call(self, op: str, limits: Limits, **fields: Any) -> _Reply | LeanError:
+        failure = await self._send(op, limits, fields)
+        return failure or await self._reply(limits)
+
+    async def _send(self, op: str, limits: Limits, fields: dict[str, Any]) -> LeanError | None:
         if not self.alive:
             return LeanError(ErrorKind.CRASH, f"no Lean process: {self._last_words}", fatal=True)
         assert self._child is not None
         fields.update(op=op, heartbeats=limits.heartbeats, seconds=limits.seconds)
         try:
-            line = await self._child.ask(_encode(fields), limits.seconds + CANCEL_GRACE_SECONDS)
+            await self._child.send(_encode(fields))
+        except ChildError as error:
+            return self._failed(error)
+        return None
+
+    async def _reply(self, limits: Limits) -> _Reply | LeanError:
+        assert self._child is not None
+        try:
+            line = await self._child.reply(limits.seconds + CANCEL_GRACE_SECONDS)
             reply = _decode_reply(line)
-        except ChildTimeout as error:
-            return self._dead(ErrorKind.TIMEOUT, f"Lean did not stop in time: {error}")
-        except ChildMemory as error:
-            return self._dead(ErrorKind.MEMORY, str(error))
-        except ChildDied as error:
-            kind = ErrorKind.MEMORY if "out of memory" in str(error) else ErrorKind.CRASH
-            return self._dead(kind, str(error))
+        except ChildError as error:
+            return self._failed(error)
         except msgspec.MsgspecError as error:
             await self.close()
             return self._dead(ErrorKind.CRASH, f"the process answered nonsense: {error}")
@@ -277,9 +308,24 @@ class RegistryLean:
             self._last_words = error.message
         return LeanError(error.kind, error.message, error.fatal, reply.heartbeats, reply.seconds)
 
+    def _failed(self, error: ChildError) -> LeanError:
+        if isinstance(error, ChildTimeout):
+            return self._dead(ErrorKind.TIMEOUT, f"Lean did not stop in time: {error}")
+        if isinstance(error, ChildMemory) or "out of memory" in str(error):
+            return self._dead(ErrorKind.MEMORY, str(error))
+        return self._dead(ErrorKind.CRASH, str(error))
+
     def _dead(self, kind: ErrorKind, message: str) -> LeanError:
         self._last_words = message
         return LeanError(kind, message, fatal=True)
+
+
+def _step(reply: _Reply | LeanError) -> Step | LeanError:
+    if isinstance(reply, LeanError):
+        return reply
+    found = _decode_groups(reply.ok)
+    groups = tuple(_state(group) for group in found.groups)
+    return Step(groups, found.positions, reply.heartbeats, reply.seconds, found.messages)
 
 
 def _state(found: _State) -> ProofState:

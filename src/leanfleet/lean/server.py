@@ -12,6 +12,7 @@ drivers; who the peer is, the transport has authenticated.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from leanfleet.lean.sessions import Node, Session, Sessions
 from leanfleet.lean.state import digest
 from leanfleet.lean.transport import BadRequest, ServerBusy
 from leanfleet.messages import (
+    Answers,
     CloseSession,
     Done,
     ErrorKind,
@@ -45,7 +47,7 @@ from leanfleet.messages import (
     Reply,
     Request,
     Restore,
-    RunTactic,
+    RunTactics,
     StateLost,
     Step,
     Theorem,
@@ -72,6 +74,7 @@ class ServerOptions:
     max_message_bytes: int = 16 * 2**20
     max_theorem_bytes: int = 2**20  # statement and header together
     max_tactic_bytes: int = 64 * 2**10
+    max_tactics: int = 256  # in one request
     max_path: int = 2_000  # tactics from the theorem to a state that is to be restored
     max_sessions: int = 4_096
     max_states: int = 1_000_000  # over all sessions, with the paths to them
@@ -154,7 +157,6 @@ class LeanServer:
         self._in_flight += 1
         try:
             reply = await self._answer(peer, request)
-            self._steps += isinstance(request, RunTactic)
             self._count(reply)
             return encode(reply)
         finally:
@@ -180,8 +182,8 @@ class LeanServer:
         session = self.sessions.enter(key)
         try:
             match request:
-                case RunTactic():
-                    return await self._run_tactic(session, request)
+                case RunTactics():
+                    return await self._run_tactics(session, request)
                 case OpenTheorem():
                     return await self._open(session, request)
                 case Restore():
@@ -234,41 +236,56 @@ class LeanServer:
         finally:
             self.pool.discard(self.sessions.unpin(node))
 
-    async def _run_tactic(self, session: Session, request: RunTactic) -> Reply:
+    async def _run_tactics(self, session: Session, request: RunTactics) -> Reply:
         node = self.sessions.find(session, request.state)
         if node is None:
             return StateLost(request.state)
-        if len(request.tactic) > self.options.max_tactic_bytes:
-            limit = self.options.max_tactic_bytes
-            message = f"the tactic has {len(request.tactic)} characters, the limit is {limit}"
-            return LeanError(ErrorKind.PARSE, message)
+        if not 0 < len(request.tactics) <= self.options.max_tactics:
+            limit = self.options.max_tactics
+            raise BadRequest("tactics", f"{len(request.tactics)} tactics; 1 to {limit} are taken")
         self._check_room()
         limits = self._bounded(request.limits)
-        ran_on = 0
+        ran: list[tuple[int, Step | LeanError]] = []  # (process, what it said), in order
 
-        async def use(process: LeanProcess, present: Present) -> Step | LeanError:
-            nonlocal ran_on
-            ran_on = process.serial
+        async def use(process: LeanProcess, present: Present) -> list[Step | LeanError]:
             self._replays += present.replayed > 0
-            return await process.run_tactic(present.local, request.tactic, limits)
+            todo = itertools.takewhile(self._fits, request.tactics[len(ran) :])
+            found = await process.run_tactics(present.local, tuple(todo), limits)
+            ran.extend((process.serial, answer) for answer in found)
+            return found
 
         self.sessions.pin(node)
         try:
             attempts, seconds = self.options.rebuild_attempts, self.options.max_seconds
-            reply = await self._on_state(node, use, attempts, seconds)
-            if isinstance(reply, LeanError):
-                return reply
+            while len(ran) < len(request.tactics):  # again after a tactic that cost the process
+                if not self._fits(request.tactics[len(ran)]):
+                    limit = self.options.max_tactic_bytes
+                    message = f"the tactic has more than {limit} characters"
+                    ran.append((0, LeanError(ErrorKind.PARSE, message)))
+                    continue
+                reply = await self._on_state(node, use, attempts, seconds)
+                if isinstance(reply, LeanError):
+                    ran += [(0, reply)] * (len(request.tactics) - len(ran))
             if session.closed:
-                self.pool.discard([(ran_on, group.id) for group in reply.groups])
                 return StateLost(request.state)
-            return self._handed_out(node, request.tactic, limits, ran_on, reply)
+            answers = [
+                self._handed_out(node, tactic, limits, process, answer)
+                for tactic, (process, answer) in zip(request.tactics, ran, strict=True)
+            ]
+            ran.clear()  # the session holds their states now
+            return Answers(tuple(answers))
         finally:
+            for process, answer in ran:
+                if isinstance(answer, Step):
+                    self.pool.discard([(process, group.id) for group in answer.groups])
             self.pool.discard(self.sessions.unpin(node))
 
     def _handed_out(
-        self, node: Node, tactic: str, limits: Limits, process: int, step: Step
-    ) -> Step:
-        """The step with the server's ids in place of the process's."""
+        self, node: Node, tactic: str, limits: Limits, process: int, step: Step | LeanError
+    ) -> Step | LeanError:
+        """A step with the server's ids in place of the process's."""
+        if isinstance(step, LeanError):
+            return step
         groups = []
         for index, state in enumerate(step.groups):
             child = self.sessions.child(node, PathStep(tactic, index), limits, digest(state))
@@ -353,6 +370,9 @@ class LeanServer:
         heartbeats = min(limits.heartbeats, self.options.max_heartbeats)
         return Limits(heartbeats, min(limits.seconds, self.options.max_seconds))
 
+    def _fits(self, tactic: str) -> bool:
+        return len(tactic) <= self.options.max_tactic_bytes
+
     def _too_large(self, theorem: Theorem) -> LeanError | None:
         size, limit = len(theorem.statement) + len(theorem.header), self.options.max_theorem_bytes
         if size <= limit:
@@ -367,7 +387,11 @@ class LeanServer:
 
     # --- what it is now -------------------------------------------------------------------------
 
-    def _count(self, reply: Reply) -> None:
+    def _count(self, reply: Reply | Step) -> None:
+        if isinstance(reply, Answers):
+            self._steps += len(reply.answers)
+            for answer in reply.answers:
+                self._count(answer)
         if isinstance(reply, LeanError):
             self._errors[reply.kind.value] += 1
         if isinstance(reply, LeanError | Step | Verdict):
