@@ -23,3 +23,14 @@ def tokenizer(texts):
     from leanfleet.model.tokenizer_train import train_tokenizer
 
     return train_tokenizer(texts, 1000)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Networks this small lose by a second thread, above all beside other work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -51,7 +51,7 @@ class HFConfig(msgspec.Struct, frozen=True):
     intermediate_size: int
     vocab_size: int
     max_position_embeddings: int
-    num_key_value_heads: int | None = None
+    num_key_value_heads: int | None | msgspec.UnsetType = msgspec.UNSET
     head_dim: int | None = None
     hidden_act: str = "silu"
     rms_norm_eps: float = 1e-6
@@ -65,7 +65,7 @@ class HFConfig(msgspec.Struct, frozen=True):
     sliding_window: int | None = 4096
     max_window_layers: int = 28
     layer_types: list[str] | None = None
-    quantization_config: msgspec.Raw | None = None
+    quantization_config: dict[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,12 @@ def from_hf(found: HFConfig, name: str) -> ModelConfig:
         raise ValueError(f"model_type {family!r} is unknown; there are {', '.join(FAMILIES)}")
     if found.hidden_act != "silu":
         raise ValueError(f"hidden_act {found.hidden_act!r}: only silu is supported")
-    if found.quantization_config is not None and bytes(found.quantization_config) != b"null":
+    if found.quantization_config is not None:
         raise ValueError("quantised weights are not supported; load the unquantised folder")
     theta, scaling = _rope(found)
+    kv_heads = found.num_key_value_heads
+    if kv_heads is msgspec.UNSET:
+        kv_heads = None if family == "llama" else 32
     head_dim = found.head_dim or (128 if family == "qwen3" else None)
     window, layers = _windows(found)
     return ModelConfig(
@@ -119,7 +122,7 @@ def from_hf(found: HFConfig, name: str) -> ModelConfig:
         layers=found.num_hidden_layers,
         width=found.hidden_size,
         heads=found.num_attention_heads,
-        kv_heads=found.num_key_value_heads,
+        kv_heads=kv_heads,
         head_width=head_dim,
         inner_width=found.intermediate_size,
         vocabulary=found.vocab_size,

@@ -83,13 +83,13 @@ def _write_weights(network: Network, folder: Path, shard_bytes: int) -> list[str
 
 def _token_ids(tokenizer: Tokenizer) -> dict[str, object]:
     """Of the tokens that `transformers` asks a model's configuration for."""
-    return {"bos_token_id": None, "eos_token_id": tokenizer.end, "pad_token_id": tokenizer.pad}
+    roles = tokenizer.roles
+    return {"bos_token_id": None, "eos_token_id": roles.end, "pad_token_id": roles.pad}
 
 
 def _tokenizer_config(tokenizer: Tokenizer) -> dict[str, object]:
+    named = {"eos_token": tokenizer.roles.end, "pad_token": tokenizer.roles.pad}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": tokenizer.token(tokenizer.end),
-        "pad_token": tokenizer.token(tokenizer.pad),
         "clean_up_tokenization_spaces": False,
-    }
+    } | {key: tokenizer.token(number) for key, number in named.items() if number is not None}
