@@ -143,3 +143,13 @@ def test_shapes_and_commands_import_without_torch(module):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_documented_figures_are_those_of_the_files():
+    text = (ROOT / "docs/model.md").read_text("utf-8")
+    for path in SHIPPED:
+        config = load_model_config(path)
+        row = (
+            f"| `configs/models/{path.name}` | {config.parameters:,} | {config.flops_per_token:,} |"
+        )
+        assert row in text
