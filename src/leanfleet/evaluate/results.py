@@ -26,6 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from leanfleet.evaluate.settings import FORMAT, Manifest, differences
+from leanfleet.lean.compose import lean_file
 from leanfleet.messages import Theorem
 
 MAX_RESULT_BYTES = 8 * 2**30
@@ -127,8 +128,12 @@ class Results:
         self.rows.append(row)
 
     def write_proof(self, row: Attempt, text: str, attempts: int) -> None:
-        """The proof's own file. Raises ValueError where it can't be written."""
-        write_whole(self.folder / PROOFS / proof_file(row, attempts), text.encode())
+        """The proof's own file. Raises ValueError where it can't be written.
+
+        It is not waited for: the row has the proof, and `restore_proofs` makes the file anew.
+        """
+        path = self.folder / PROOFS / proof_file(row, attempts)
+        write_whole(path, text.encode(), sync=False)
 
 
 def proof_file(row: Attempt, attempts: int) -> str:
@@ -139,14 +144,18 @@ def proof_file(row: Attempt, attempts: int) -> str:
     return f"{safe}.{row.attempt}.lean" if attempts > 1 else f"{safe}.lean"
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """A file that is there as a whole or not at all. Raises ValueError for a full disk."""
+def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """A file that is there as a whole or not at all. Raises ValueError for a full disk.
+
+    Without `sync` that holds for a kill, and not for a loss of power.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -221,6 +230,19 @@ def _rows(path: Path) -> tuple[list[Attempt], int]:
             ) from None
         start = end + 1
     return rows, whole
+
+
+def restore_proofs(
+    folder: Path, rows: Sequence[Attempt], theorems: Sequence[Theorem], attempts: int
+) -> None:
+    """Makes the proof files that a loss of power took. Raises ValueError."""
+    known = {theorem.name: theorem for theorem in theorems}
+    for row in rows:
+        if row.outcome is Class.PROVED and row.theorem in known:
+            data = lean_file(known[row.theorem], row.proof).encode()
+            path = folder / PROOFS / proof_file(row, attempts)
+            if not path.exists() or path.stat().st_size != len(data):
+                write_whole(path, data)
 
 
 # --- beginning ------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from leanfleet.evaluate.results import (
     read_manifest,
     read_rows,
     read_theorems,
+    restore_proofs,
     write_whole,
 )
 from leanfleet.evaluate.runner import run_attempts
@@ -96,7 +97,9 @@ def write_reports(folder: Path, labels: Labels | None = None) -> dict[str, Any]:
             f"{folder}: the theorems kept there have the content hash {found}, the results are of "
             f"{manifest.content}"
         )
-    per_theorem = outcomes(theorems, read_rows(folder))
+    rows = read_rows(folder)
+    restore_proofs(folder, rows, theorems, manifest.settings.attempts)
+    per_theorem = outcomes(theorems, rows)
     summary = summarise(manifest, per_theorem, labels)
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     write_whole(folder / REPORT, render(manifest, per_theorem, summary, labels).encode())
