@@ -212,6 +212,7 @@ class Attempt:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            search.settle()
 
     async def _simulate(self, search: Search, request: Request) -> None:
         """One policy call and its batch of tactics."""

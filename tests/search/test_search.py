@@ -436,3 +436,27 @@ def test_states_that_are_not_kept_are_handed_back():
     )
     apply(search)
     assert search.drain_released() == [loop, same] and search.drain_released() == []
+
+
+def test_a_driver_that_stops_early_loses_no_answer():
+    search = start(TWO)
+    reply(search, search.next(), {"s": to("a"), "t": to("b")})
+    first, second = search.next(), search.next()
+    reply(search, first, {"u": to("c")})
+    search.settle()  # and nothing new is asked for
+    assert search.statistics.simulations == 2 and search.outcome is SearchOutcome.RUNNING
+    assert sum(each.in_flight for each in search.graph.nodes.values()) == 2  # root and b: `second`
+    reply(search, second, {"u": CLOSED})
+    search.settle()
+    assert search.outcome is SearchOutcome.PROVED and search.next() is None
+
+
+def test_a_search_that_is_over_goes_on_with_more_simulations():
+    search = start(simulations=1)
+    say(search, "root", {"t": to("a")})
+    assert search.next() is None and search.outcome is SearchOutcome.BUDGET
+    search.extend(0)
+    assert search.outcome is SearchOutcome.BUDGET
+    search.extend(1)
+    say(search, "a", {"t": CLOSED})
+    assert search.outcome is SearchOutcome.PROVED

@@ -99,11 +99,14 @@ class Search:
                     break
             if not self._pending:
                 self.outcome = SearchOutcome.BUDGET
-            elif self._pending[0].answers is None and not self._pending[0].abandoned:
+            elif not self._apply_first():
                 break
-            else:
-                self._apply(self._pending.popleft())
         return None
+
+    def settle(self) -> None:
+        """Applies what has been answered, and asks for nothing: for a driver that stops here."""
+        while self.outcome is SearchOutcome.RUNNING and self._pending and self._apply_first():
+            pass
 
     def extend(self, simulations: int) -> None:
         """More budget: a search that has ended because its simulations are over goes on."""
@@ -209,6 +212,13 @@ class Search:
         if over:
             self.outcome = SearchOutcome.STALLED
         return path
+
+    def _apply_first(self) -> bool:
+        """The earliest request in flight. False: it is not answered yet."""
+        if self._pending[0].answers is None and not self._pending[0].abandoned:
+            return False
+        self._apply(self._pending.popleft())
+        return True
 
     def _apply(self, pending: _Pending) -> None:
         """Expand and backward."""
