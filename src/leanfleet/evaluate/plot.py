@@ -34,7 +34,9 @@ def step_plot(title: str, x_label: str, curves: Sequence[Curve], end: float) -> 
     if start >= end:
         start = end / 10
     top = max([rate for curve in curves for _, rate in curve.points] + [0.05])
-    top = min(1.0, math.ceil(top * 10 + 0.2) / 10)
+    gap = next(gap for gap in (0.01, 0.02, 0.05, 0.1, 0.2) if top <= 5 * gap)
+    lines = math.ceil(top / gap - 1e-9)
+    top = lines * gap
 
     def place_x(value: float) -> float:
         share = math.log(max(value, start) / start) / math.log(end / start)
@@ -47,8 +49,8 @@ def step_plot(title: str, x_label: str, curves: Sequence[Curve], end: float) -> 
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title>",
     ]
-    for number in range(6):
-        rate = top * number / 5
+    for number in range(lines + 1):
+        rate = gap * number
         y = place_y(rate)
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

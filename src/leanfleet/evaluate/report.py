@@ -60,6 +60,7 @@ def render(
         entry=entry,
         faults=[name for name in names if name in faults],
         rows=rows,
+        sources=len({row["source"] for row in rows}) > 1 and all(_is_short(row) for row in rows),
         left_out=len(found) - len(rows),
         plots=_plots(manifest, found),
         words={str(key): word for key, word in _WORDS.items() if key is not None},
@@ -97,6 +98,11 @@ def _row(
         "text": lean_file(one.theorem, best.proof) if best else "",
         "statement": one.theorem.statement,
     }
+
+
+def _is_short(row: dict[str, Any]) -> bool:
+    """Whether its source fits into a column."""
+    return len(row["source"]) <= 40
 
 
 def _plots(manifest: Manifest, found: Sequence[Outcome]) -> list[Markup]:
