@@ -15,7 +15,9 @@ import zmq
 _BATCH = 256
 """Messages handled before others on the loop get their turn."""
 
-_MORE = zmq.SNDMORE | zmq.NOBLOCK
+# Plain integers: pyzmq's enumerations cost more than the calls.
+_NOBLOCK, _POLLIN, _EVENTS = int(zmq.NOBLOCK), int(zmq.POLLIN), int(zmq.EVENTS)
+_MORE = int(zmq.SNDMORE) | _NOBLOCK
 
 
 class Channel:
@@ -50,11 +52,11 @@ class Channel:
         try:
             for frame in frames[:-1]:
                 send(frame, _MORE)
-            send(frames[-1], zmq.NOBLOCK)
+            send(frames[-1], _NOBLOCK)
         finally:
             # Sending may have consumed the edge of a message that came in meanwhile. Reading EVENTS
             # takes in all that has happened, so from here on the descriptor tells again.
-            if not self.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if not self.closed and self._waiting():
                 self._drain_soon()
 
     def drain(self, limit: int = _BATCH) -> bool:
@@ -71,6 +73,9 @@ class Channel:
                     break
                 self._on_message(frames)
                 if self.closed:
+                    break
+                if not self._waiting():  # cheaper than an exception from the next look
+                    empty = True
                     break
         finally:  # an edge once consumed does not come again: never leave without a next look
             self._draining = False
@@ -94,15 +99,19 @@ class Channel:
             self._scheduled = True
             self._loop.call_soon(self._wake)
 
+    def _waiting(self) -> bool:
+        """Whether a message can be read. From here on the descriptor tells of the next one."""
+        return bool(self._socket.get(_EVENTS) & _POLLIN)
+
     def _receive(self) -> list[zmq.Frame] | None:
         receive = self._socket.recv
         try:
-            frame = receive(zmq.NOBLOCK, copy=False)
+            frame = receive(_NOBLOCK, copy=False)
         except zmq.Again:
             return None
         frames = [frame]
         while frame.more:
-            frame = receive(zmq.NOBLOCK, copy=False)
+            frame = receive(_NOBLOCK, copy=False)
             if len(frames) < self._max_kept:
                 frames.append(frame)
         return frames

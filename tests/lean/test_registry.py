@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 
 import pytest
@@ -81,6 +83,48 @@ async def test_a_state_is_the_same_after_its_use(lean):
     first, last = ([group.goals for group in run.groups] for run in (runs[0], runs[2]))
     assert first == last
     assert len(first) == 3
+
+
+TACTICS = ("constructor", "exact nonsense", "simp", "refine ⟨?_, ?_⟩", "(((", "skip", "grind")
+
+
+async def test_tactics_asked_together_get_the_answers_of_tactics_asked_alone(lean):
+    state = await opened(lean, AND)
+    alone = [await lean.run_tactic(state.id, tactic, Limits()) for tactic in TACTICS]
+    together = await lean.run_tactics(state.id, TACTICS, Limits(), lambda: True)
+    assert [said(answer) for answer in together] == [said(answer) for answer in alone]
+    steps = [answer for answer in (*alone, *together) if isinstance(answer, Step)]
+    await lean.forget([state.id, *(group.id for step in steps for group in step.groups)])
+
+
+async def test_tactics_that_nobody_waits_for_any_more_are_not_run(lean):
+    state = await opened(lean, AND)
+    looks = iter([True, True, True, False])
+    answers = await lean.run_tactics(state.id, ["skip"] * 9, Limits(), lambda: next(looks, False))
+    assert 1 < len(answers) < 9
+    await still_works(lean)
+    await lean.forget([state.id, *(group.id for step in answers for group in step.groups)])
+
+
+async def test_a_process_that_dies_answers_as_far_as_it_came(start):
+    lean = await start()
+    state = await opened(lean, AND)
+    running = asyncio.create_task(
+        lean.run_tactics(state.id, ["skip"] * 5000, Limits(), lambda: True)
+    )
+    await asyncio.sleep(0.1)
+    os.kill(lean.pid, signal.SIGKILL)
+    answers = await running
+    assert 0 < len(answers) < 5000
+    assert answers[-1].fatal and answers[-1].kind is ErrorKind.CRASH
+    assert all(isinstance(answer, Step) for answer in answers[:-1])
+    await lean.close()
+
+
+def said(answer: Step | LeanError) -> object:
+    if isinstance(answer, LeanError):
+        return answer.kind, answer.message
+    return [group.goals for group in answer.groups], answer.positions, answer.messages
 
 
 async def test_forgotten_states_are_freed_and_unknown_ones_are_errors_of_the_call(lean):

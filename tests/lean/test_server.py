@@ -150,6 +150,33 @@ async def test_verdicts(desk):
     assert (await desk.ask(VerifyProof(THEOREM, "done"))).accepted, "another process answers"
 
 
+async def test_the_tactics_of_one_request_are_answered_in_their_order(desk):
+    state = await desk.open()
+    tactics = ("left", "nonsense", "split 2", "done", "right")
+    reply = await desk.ask(RunTactics("s", state.id, tactics, SHORT))
+    left, nonsense, split, done, right = reply.answers
+    assert nonsense.kind is ErrorKind.TACTIC and done.groups == ()
+    targets = [group.goals[0].target for step in (left, split, right) for group in step.groups]
+    assert targets == ["t.left", "t.0", "t.1", "t.right"]
+
+
+async def test_a_crash_in_the_middle_costs_only_its_own_answer(desk):
+    state = await desk.open()
+    reply = await desk.ask(RunTactics("s", state.id, ("left", "crash", "right"), SHORT))
+    left, crash, right = reply.answers
+    assert crash.kind is ErrorKind.CRASH
+    for step in (left, right):  # whichever process they were made by
+        assert isinstance(await desk.run(step.groups[0].id, "done"), Step)
+
+
+async def test_the_number_of_tactics_of_one_request_is_bounded():
+    async with made(server=ServerOptions(max_tactics=2)) as desk:
+        state = await desk.open()
+        for tactics in ((), ("left",) * 3):
+            with pytest.raises(BadRequest, match="1 to 2"):
+                await desk.ask(RunTactics("s", state.id, tactics, SHORT))
+
+
 async def test_status_is_live(desk):
     state = await desk.open()
     await desk.run(state.id, "left")
@@ -245,6 +272,18 @@ async def test_a_call_of_a_client_that_is_gone_leaves_nothing():
         await asyncio.wait([running, waiting])
         await desk.until(lambda: desk.retained() == 1)
         assert desk.sessions.nodes == 1
+
+
+async def test_the_tactics_that_a_client_no_longer_waits_for_are_not_run():
+    async with made(search=1) as desk:
+        state = await desk.open()
+        tactics = ("left", "slow 0.05", *("right",) * 50)
+        running = asyncio.create_task(desk.ask(RunTactics("s", state.id, tactics, SHORT)))
+        await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.wait([running])
+        await desk.until(lambda: desk.retained() == 1)
+        assert "right" not in desk.world.processes[0].log
 
 
 async def test_opening_for_a_client_that_is_gone_leaves_nothing():
@@ -396,7 +435,9 @@ async def test_sizes_are_bounded():
         long = Theorem(name="t", statement="theorem t : x", header="x" * 100)
         assert (await desk.open(theorem=long)).kind is ErrorKind.HEADER
         state = await desk.open()
-        assert (await desk.run(state.id, "x" * 51)).kind is ErrorKind.PARSE
+        reply = await desk.ask(RunTactics("s", state.id, ("left", "x" * 51, "right"), SHORT))
+        left, long, right = reply.answers
+        assert long.kind is ErrorKind.PARSE and left.groups and right.groups
         verdict = await desk.ask(VerifyProof(THEOREM, "x" * 801))
         assert not verdict.accepted and verdict.reason is VerdictReason.PARSE
         with pytest.raises(BadRequest):

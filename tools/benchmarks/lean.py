@@ -1,15 +1,17 @@
 """The registry Lean: how soon it is ready, and what the Lean server adds to a bare process.
 
 The peer is the same Lean process on two pipes, asked in a blocking loop: no server, no socket, no
-asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); one tactic step at a
-time, step by step, through `leanfleet lean serve` and authenticated sockets; steps per second of
-two processes, where the server's client runs many searches at once.
+asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
+serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
+them, and one tactic at a time; steps per second of two processes, where the server's client runs
+many searches at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import statistics
 import subprocess
@@ -17,11 +19,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import Options, Row, row
 from leanfleet import eventloop
+from leanfleet.lean.client import Handle, LeanClient, StepResult
 from leanfleet.lean.registry import RegistryLean, RegistryOptions, command_line, first_line
 from leanfleet.lean.toolchain import RegistryPaths, installed
 from leanfleet.messages import LeanError, Theorem
@@ -30,6 +33,7 @@ STARTS = 7
 READY_LIMIT_SECONDS = 3.0
 SEARCHES = 8  # at once, for two processes
 _ROUNDS = 3
+LIMIT_ADDED_MS = 0.5
 _HEARTBEATS, _SECONDS = 20_000, 10.0
 
 STATEMENTS = (
@@ -57,6 +61,12 @@ STEPS = (
     "intro z",
     "rw [Nat.add_comm]",
 )
+
+
+K = 8  # tactics of one expansion
+EXPANSION = f"up to {K} asked together"
+SINGLE = "one at a time"
+_Sample = tuple[float, float]  # ms of a step: ours, the bare process's
 
 
 def run(options: Options) -> list[Row]:
@@ -90,7 +100,8 @@ async def _start(paths: RegistryPaths) -> float:
 
 
 def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
-    bare, served, added, bare_rate, served_rate = [], [], [], [], []
+    served: dict[str, list[_Sample]] = {EXPANSION: [], SINGLE: []}
+    bare_rate, served_rate = [], []
     with contextlib.ExitStack() as stack:
         pipes = [stack.enter_context(Pipe(paths)) for _ in range(2)]
         with _server(1) as one, _server(2) as two:
@@ -98,29 +109,13 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
                 pipe.work(seconds=2.0)
             eventloop.run(_throughput(two, 2.0))
             for _ in range(_ROUNDS):
-                differences, ours, theirs = eventloop.run(_latency(one, pipes[0], seconds))
-                added += differences
-                served.append(statistics.median(ours))
-                bare.append(statistics.median(theirs))
+                for case, samples in served.items():
+                    together = case == EXPANSION
+                    samples += eventloop.run(_latency(one, pipes[0], seconds, together))
                 bare_rate.append(_bare_throughput(pipes, seconds))
                 served_rate.append(eventloop.run(_throughput(two, seconds)))
-    quartiles = statistics.quantiles(added, n=4)
     return [
-        row("lean", "tactic step", "ms", served, "bare process", bare, higher_is_better=False),
-        Row(
-            "lean",
-            "added by the server to a step",
-            quartiles[1],
-            "ms",
-            "the limit",
-            0.5,
-            0.5 / max(quartiles[1], 1e-6),
-            quartiles[0],
-            quartiles[2],
-            0.5,
-            0.5,
-            len(added),
-        ),
+        *(line for case, samples in served.items() for line in _added(case, samples)),
         row(
             "lean",
             f"two processes, {SEARCHES} searches",
@@ -129,6 +124,30 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
             "two bare processes",
             bare_rate,
             higher_is_better=True,
+        ),
+    ]
+
+
+def _added(case: str, samples: list[_Sample]) -> list[Row]:
+    """The step's time beside the bare process's, and what the server adds beside its limit."""
+    low, median, high = statistics.quantiles([ours - bare for ours, bare in samples], n=4)
+    ours, bare = ([sample[side] for sample in samples] for side in (0, 1))
+    limit = LIMIT_ADDED_MS
+    return [
+        row("lean", f"step, {case}", "ms", ours, "bare process", bare, higher_is_better=False),
+        Row(
+            bench="lean",
+            case=f"added by the server to a step, {case}",
+            figure=median,
+            unit="ms",
+            peer="the limit",
+            peer_figure=limit,
+            ratio=limit / max(median, 1e-6),
+            low=low,
+            high=high,
+            peer_low=limit,
+            peer_high=limit,
+            rounds=len(samples),
         ),
     ]
 
@@ -226,40 +245,46 @@ def _server(processes: int) -> Iterator[tuple[str, Path]]:
 
 
 async def _latency(
-    server: tuple[str, Path], pipe: Pipe, seconds: float
-) -> tuple[list[float], list[float], list[float]]:
-    """Each step on both, one after the other: (differences, ours, bare), in ms."""
+    server: tuple[str, Path], pipe: Pipe, seconds: float, together: bool
+) -> list[_Sample]:
+    """The same tactics on both, in turns: the mean step of each set, in ms.
+
+    The bare process is always asked one tactic at a time, since that is all it can.
+    """
     from leanfleet.roles.lean import connect
 
-    differences, ours, theirs = [], [], []
-    end = time.perf_counter() + 2 * seconds
+    samples: list[_Sample] = []
+    end = time.perf_counter() + seconds
     async with connect(*server) as lean:
         while time.perf_counter() < end:
-            for statement in STATEMENTS:
+            for turn, statement in enumerate(STATEMENTS):
                 handle = await lean.open(Theorem("b", statement))
                 state = pipe.open(statement)
-                opened, states = [handle], [state]
-                for turn, tactic in enumerate(STEPS):
-                    if turn % 2:  # whoever comes second finds warm caches
-                        theirs.append(_timed(lambda: states.extend(pipe.step(state, tactic))))  # noqa: B023
+                times = {}
+                for ours in (True, False) if turn % 2 else (False, True):
                     began = time.perf_counter()
-                    step = await lean.run_tactic(handle, tactic)
-                    ours.append(1000 * (time.perf_counter() - began))
-                    if not turn % 2:
-                        theirs.append(_timed(lambda: states.extend(pipe.step(state, tactic))))  # noqa: B023
-                    differences.append(ours[-1] - theirs[-1])
-                    if not isinstance(step, LeanError):
-                        opened += step.groups
-                await lean.forget(opened)
-                pipe.ask("forget", states=states)
-    return differences, ours, theirs
+                    if not ours:
+                        left = [child for tactic in STEPS for child in pipe.step(state, tactic)]
+                    elif together:
+                        steps = await _expanded(lean, handle, STEPS)
+                    else:
+                        steps = [await lean.run_tactic(handle, tactic) for tactic in STEPS]
+                    times[ours] = 1000 * (time.perf_counter() - began) / len(STEPS)
+                samples.append((times[True], times[False]))
+                groups = [step.groups for step in steps if not isinstance(step, LeanError)]
+                await lean.forget([handle, *itertools.chain.from_iterable(groups)])
+                pipe.ask("forget", states=[state, *left])
+    return samples
 
 
-def _timed(work: Callable[[], object]) -> float:
-    """Milliseconds."""
-    began = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - began)
+async def _expanded(
+    lean: LeanClient, state: Handle, tactics: Sequence[str]
+) -> list[StepResult | LeanError]:
+    """K at a time, each time waiting for the answers, as expansions of a search do."""
+    steps = []
+    for first in range(0, len(tactics), K):
+        steps += await lean.run_tactics(state, tactics[first : first + K])
+    return steps
 
 
 async def _throughput(server: tuple[str, Path], seconds: float) -> float:
@@ -275,18 +300,16 @@ async def _throughput(server: tuple[str, Path], seconds: float) -> float:
             root = await lean.open(Theorem("b", STATEMENTS[turn % len(STATEMENTS)]))
             turn += 1
             states, opened = [root], [root]
-            for tactic in OPENING:
-                step = await lean.run_tactic(root, tactic)
+            for step in await _expanded(lean, root, OPENING):
                 steps += 1
                 states += () if isinstance(step, LeanError) else step.groups
             opened = list(states)
             for state in states:
-                for tactic in STEPS:
-                    step = await lean.run_tactic(state, tactic)
+                for step in await _expanded(lean, state, STEPS):
                     steps += 1
                     opened += () if isinstance(step, LeanError) else step.groups
-                    if time.perf_counter() >= end:
-                        break
+                if time.perf_counter() >= end:
+                    break
             await lean.forget(opened)
 
     async with connect(*server) as lean:
