@@ -1,6 +1,13 @@
 """`leanfleet prove`, `verify` and `quickstart` as a user types them, on the real Lean."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -32,13 +39,107 @@ def test_many_theorems_with_a_header_as_json(capsys, tmp_path):
     ]
     theorems.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["prove", "--file", str(theorems), "--header", str(header), "--json", *SMALL]
-    command += ["--simulations", "6"]
+    command += ["--simulations", "6", "--no-disprove"]
     assert main(command) == 2  # bad input comes before not proved
     found = {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
     assert found["good"]["outcome"] == "proved" and found["good"]["verdict_key"]
     assert found["good"]["header"] == header.read_text()
     assert found["unknown"]["outcome"] == "bad_input" and "Real" in found["unknown"]["message"]
     assert found["false"]["outcome"] == "not_proved" and found["false"]["proof"] is None
+
+
+def graph_of(page: Path) -> dict:
+    """The search graph that a page carries."""
+    (data,) = re.findall(r'id="data">(.*?)</script>', page.read_text("utf-8"))
+    return json.loads(data)
+
+
+def test_a_false_statement_is_disproved_by_a_proof_that_verify_accepts(capsys, tmp_path):
+    page = tmp_path / "tree.html"
+    assert main(["prove", "theorem t (n : Nat) : n < 3", "--tree", str(page), *SMALL]) == 3
+    shown = capsys.readouterr()
+    assert "t: disproved" in shown.err and str(page) in shown.err
+    statement, text = shown.out.split(" := by\n", 1)
+    assert "¬ (∀ (n : Nat), n < 3)" in statement
+    proof = tmp_path / "proof"
+    proof.write_text(text)
+    assert main(["verify", "--statement", statement, "--proof", str(proof), *SMALL]) == 0
+    root = graph_of(page)["states"][0]
+    assert root["proof"] and root["goals"][0]["target"].startswith("¬")
+
+
+def test_the_page_shows_the_proof_that_was_found(capsys, tmp_path):
+    page = tmp_path / "tree.html"
+    statement = "theorem t (xs : List Nat) : xs.length + 0 = xs.length ∧ ∃ n, n * n = 9"
+    assert main(["prove", statement, "--tree", str(page), *SMALL]) == 0
+    text = capsys.readouterr().out
+    states = graph_of(page)["states"]
+    assert states[0]["status"] == "proved" and states[0]["proof"]
+    assert sum(edge.get("proof", False) for edge in states[0]["edges"]) == 1
+    assert text.split(" := by")[0] in page.read_text("utf-8")
+
+
+def test_many_theorems_get_a_page_each(capsys, tmp_path):
+    theorems, pages = tmp_path / "theorems.jsonl", tmp_path / "pages"
+    rows = [
+        {"name": "a/b", "statement": "theorem x : True"},
+        {"name": "bad", "statement": "theorem y : z"},
+    ]
+    theorems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["prove", "--file", str(theorems), "--tree", str(pages), *SMALL]) == 2
+    assert sorted(path.name for path in pages.iterdir()) == ["a_b.html", "bad.html"]
+    assert graph_of(pages / "a_b.html")["states"][0]["proof"]
+    assert graph_of(pages / "bad.html") is None
+
+
+def test_an_interrupted_search_ends_cleanly_with_all_its_processes(tmp_path):
+    """The signal goes to the whole group, as from a terminal."""
+    statement = "theorem f (a b c : Nat) (h : a * b = c * a) : a ^ 3 + b ^ 3 = c ^ 3 + a * a"
+    command = [sys.executable, "-m", "leanfleet.cli", "prove", statement, *SMALL, "--no-disprove"]
+    command += ["--simulations", "100000", "--seconds", "600", "--tree", str(tmp_path / "x.html")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        until = time.monotonic() + 120
+        while len(started := below(process.pid)) < 2 and time.monotonic() < until:
+            time.sleep(0.05)  # for Lean: one process that searches, one that verifies
+        time.sleep(2.0)  # into the search, on most machines
+        os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert len(started) >= 2
+    assert process.returncode == 130
+    assert out == "" and error == "leanfleet: error: interrupted\n"
+    until = time.monotonic() + 20
+    while started & processes().keys() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not started & processes().keys() and list(tmp_path.iterdir()) == []
+
+
+def processes() -> dict[tuple[int, int], int]:
+    """(process, its start) → its parent, of all that are alive, from /proc."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        if fields[0] != "Z":
+            found[int(folder.name), int(fields[19])] = int(fields[1])
+    return found
+
+
+def below(number: int) -> set[tuple[int, int]]:
+    """The processes that a process has started, and those that they have."""
+    parents = processes()
+    found, numbers = set(), {number}
+    while more := {each for each, parent in parents.items() if parent in numbers} - found:
+        found |= more
+        numbers |= {each for each, _ in more}
+    return found
 
 
 @pytest.mark.parametrize(
@@ -61,7 +162,17 @@ def test_verify_refuses_with_a_reason(capsys, tmp_path, proof, reason):
         (["prove", "lemmata t : p"], "begins with"),
         (["prove", "--file", "nothing.jsonl"], "nothing.jsonl"),
         (["prove", "theorem t : " + "(" * 300_000], "at most"),
-        (["prove", STATEMENT, "--simulations", "0"], "simulations"),
+        (["prove", STATEMENT, "--file", "theorems.jsonl"], "not both"),
+        (["prove", STATEMENT, "--simulations", "0"], "--simulations must be 1 or more"),
+        (["prove", STATEMENT, "--simulations", "-3"], "--simulations must be 1 or more"),
+        (["prove", STATEMENT, "--seconds", "nan"], "--seconds must be a number above 0"),
+        (["prove", STATEMENT, "--seconds", "inf"], "--seconds must be a number above 0"),
+        (["prove", STATEMENT, "--seconds", "-1"], "--seconds must be a number above 0"),
+        (["prove", STATEMENT, "--policy", "runs/x"], "There is: menu"),
+        (["prove", STATEMENT, "--header", "no-such-file"], "no-such-file"),
+        (["prove", STATEMENT, "--tree", "."], "is a folder"),
+        (["prove", STATEMENT, "--tree", "no-such-folder/x.html"], "there is no folder"),
+        (["prove", STATEMENT, "--tree", "/dev/null"], "no regular file"),
         (["verify", "--statement", STATEMENT, "--proof", "no-such-file"], "no-such-file"),
         (["quickstart", "--config", "nothing.yaml"], "nothing.yaml"),
     ],
@@ -70,6 +181,7 @@ def test_mistakes_of_the_user_are_one_clear_line(capsys, arguments, words):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert words in error and "Traceback" not in error
+    assert error.startswith("leanfleet: error: ") and error.count("\n") <= 2
 
 
 def test_a_header_that_does_not_elaborate_is_bad_input(capsys, tmp_path):

@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 theorems,
                 budget,
                 on_ready=ready,
-                on_done=lambda result: report.advance(),
+                on_done=lambda *_: report.advance(),
             )
         )
     write_results(arguments.out, results)

@@ -44,13 +44,13 @@ function explainState(s, item, g) {
   }
   const state = states[s];
   const several = g >= 0 ? `, goal ${g + 1} of ${leads(edgeOf(item)).length}` : "";
-  const head = item.kind === "root" ? "The theorem, state" : "Then, state";
+  const head = item.kind === "root" ? "The statement, state" : "Then, state";
   details.append(make("h3", "", `${head} #${state.number}${several}`));
   const known = item.place.length ? hypothesesOf(item.place[0]) : null;
   state.goals.forEach((goal) => details.append(goalBox(goal, known)));
   details.append(pairs([
     ["status", state.status + (state.length ? `, ${state.length} ${state.length === 1 ? "tactic" : "tactics"} on the longest branch` : "")],
-    ["depth", `${state.depth || 0} tactics from the theorem`],
+    ["depth", `${state.depth || 0} tactics from the statement`],
     ["visits", count(state.visits)],
     ["value V(s)", state.value === undefined ? "not asked" : `${value(state.value)}, the policy's word`],
     ["tactics", `${edges(s).length} kept, policy asked ${state.expansions || 0} ×${state.exhausted ? ", it knows no more" : ""}`],

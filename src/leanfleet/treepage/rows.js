@@ -55,7 +55,7 @@ function rowOf(item) {
   row.item = item;
   item.row = row;
   const label = make("span", "label");
-  label.style.paddingLeft = `${1.1 * Math.min(item.level - 1, 30)}rem`;
+  label.style.paddingLeft = `calc(var(--indent) * ${Math.min(item.level - 1, 30)})`;
   row.append(label);
   if (item.kind === "more") {
     const left = edges(item.place[0]).length - item.from;

@@ -55,7 +55,7 @@ def page_of(
         figures=_figures(result.statistics),
         facts=tuple(part for part in facts if part.pairs),
         graph=graph_rows(search, max_states=max_states) if search is not None else None,
-        graph_title="Search graph of the negation" if result.negation else "Search graph",
+        graph_title=_graph_title(result),
     )
 
 
@@ -64,6 +64,12 @@ def _figures(statistics: Statistics) -> str:
     parts = [f"{number:,} {what}{'' if number == 1 else 's'}" for what, number in counts]
     parts += [f"{statistics.tactics:,} tactics run", f"depth {statistics.depth}"]
     return " · ".join([*parts, f"{statistics.seconds:.1f} s"])
+
+
+def _graph_title(result: ProofResult) -> str:
+    if result.negation is not None:
+        return "Search graph of the negation"
+    return "Search graph of the theorem" if result.disproof is not None else "Search graph"
 
 
 def _blocks(result: ProofResult) -> list[tuple[str, str]]:
