@@ -21,6 +21,7 @@ BENCHMARKS = {
     "wire": "benchmarks.wire",
     "lean": "benchmarks.lean",
     "search": "benchmarks.search",
+    "evaluate": "benchmarks.evaluate",
     "policy": "benchmarks.policy",
     "train": "benchmarks.train",
     "loop": "benchmarks.loop",

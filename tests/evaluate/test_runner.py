@@ -26,6 +26,7 @@ from leanfleet.evaluate.results import (
     Results,
     last_rows,
     proof_file,
+    read_manifest,
     read_rows,
     read_theorems,
 )
@@ -226,9 +227,8 @@ async def test_a_folder_that_can_not_be_written_to(tmp_path):
 
 async def test_two_evaluations_do_not_share_a_folder(tmp_path):
     await toy.run(tmp_path, toy.benchmark(2))
+    (tmp_path / "results.jsonl").unlink()  # so that there is something to do
     other = toy.benchmark(2)
-    from leanfleet.evaluate.results import read_manifest
-
     with Results.open(tmp_path, read_manifest(tmp_path), other.theorems):
         with pytest.raises(ValueError, match="another evaluation writes"):
             await toy.run(tmp_path, other)

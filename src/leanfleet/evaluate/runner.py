@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leanfleet.evaluate.policies import PolicyFactory, policy_factory, tokens_used
@@ -47,6 +47,25 @@ class Job:
     retry: int
 
 
+def open_jobs(
+    theorems: Sequence[Theorem], settings: Settings, rows: Sequence[Attempt]
+) -> list[Job]:
+    """What is left to do, in the order in which it is done."""
+    known = last_rows(rows)
+    refused = _refused(known.values())
+    jobs = []
+    for attempt in range(settings.attempts):
+        for theorem in theorems:
+            row = known.get((theorem.name, attempt))
+            if theorem.name not in refused and (row is None or row.outcome is Class.ERROR):
+                jobs.append(Job(theorem, attempt, 0))
+    return jobs
+
+
+def _refused(rows: Iterable[Attempt]) -> set[str]:
+    return {row.theorem for row in rows if row.outcome is Class.NOT_ELABORATED}
+
+
 async def run_attempts(
     lean: LeanClient,
     theorems: Sequence[Theorem],
@@ -79,15 +98,8 @@ class _Run:
         self.report, self.policies = report, policies
         self.budget = settings.budget
         known = last_rows(results.rows)
-        self.refused = {
-            row.theorem for row in known.values() if row.outcome is Class.NOT_ELABORATED
-        }
-        self.jobs = deque(
-            Job(theorem, attempt, 0)
-            for attempt in range(settings.attempts)
-            for theorem in theorems
-            if self._is_open(known.get((theorem.name, attempt)), theorem)
-        )
+        self.refused = _refused(known.values())
+        self.jobs = deque(open_jobs(theorems, settings, results.rows))
         self.total, self.done = len(self.jobs), 0
         self.solved = {row.theorem for row in known.values() if row.outcome is Class.PROVED}
         self.tried = {row.theorem for row in known.values() if row.outcome is not Class.ERROR}
@@ -95,11 +107,6 @@ class _Run:
         self.errors = 0
         self.errors_in_a_row = 0
         self.started = time.monotonic()
-
-    def _is_open(self, row: Attempt | None, theorem: Theorem) -> bool:
-        if theorem.name in self.refused:
-            return False
-        return row is None or row.outcome is Class.ERROR
 
     async def until_done(self, searches: int) -> None:
         found = Counter(row.outcome for row in last_rows(self.results.rows).values())

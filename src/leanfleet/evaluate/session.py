@@ -24,6 +24,7 @@ from leanfleet.evaluate.content import content_hash
 from leanfleet.evaluate.policies import PolicyFactory
 from leanfleet.evaluate.report import render
 from leanfleet.evaluate.results import (
+    MANIFEST,
     REPORT,
     SUMMARY,
     Class,
@@ -35,7 +36,7 @@ from leanfleet.evaluate.results import (
     restore_proofs,
     write_whole,
 )
-from leanfleet.evaluate.runner import run_attempts
+from leanfleet.evaluate.runner import open_jobs, run_attempts
 from leanfleet.evaluate.settings import Manifest, Settings
 from leanfleet.evaluate.summary import Labels, outcomes, summarise
 from leanfleet.lean.client import LeanClient
@@ -62,6 +63,9 @@ async def evaluate(
     Raises ValueError (a mistake of the user, or no room on the disk), LeanStartError, LeanBroken.
     Whatever ends it, the rows so far are on disk.
     """
+    if not fresh and _is_complete(folder, benchmark, settings):
+        report.note(f"{folder} has every attempt already: nothing is left to do")
+        return
     report.step("starting Lean")
     async with open_lean() as lean:
         manifest = Manifest(
@@ -87,6 +91,15 @@ async def evaluate(
                 searches=searches,
                 policies=policies,
             )
+
+
+def _is_complete(folder: Path, benchmark: Benchmark, settings: Settings) -> bool:
+    """Whether the folder has all that is asked for, so that no Lean is needed."""
+    if not (folder / MANIFEST).exists():
+        return False
+    manifest = read_manifest(folder)
+    same = manifest.content == benchmark.content and manifest.settings == settings
+    return same and not open_jobs(benchmark.theorems, settings, read_rows(folder))
 
 
 def write_reports(folder: Path, labels: Labels | None = None) -> dict[str, Any]:
