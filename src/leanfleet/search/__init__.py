@@ -18,6 +18,7 @@ negate.py    the statement of a disproof
 menu.py      a policy without a network, filled from one table:
              menu_table.py the templates; menu_slots.py what a row repeats over; menu_view.py
              features of a state; menu_names.py fresh names, patterns; menu_arithmetic.py,
-             menu_ranges.py, menu_polynomial.py terms with numbers in them
+             menu_ranges.py, menu_polynomial.py terms with numbers in them;
+             menu_counterexamples.py what refutes a universal statement
 shape.py     printed terms, split at their outermost connectives
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from leanfleet.search import menu_arithmetic as arithmetic
-from leanfleet.search import menu_ranges
+from leanfleet.search import menu_counterexamples, menu_ranges
 from leanfleet.search.menu_names import introductions, pattern
 from leanfleet.search.menu_view import INT, NAT, RAT, Fact, View
 from leanfleet.search.shape import Binder, Kind, premises, shape, tokens
@@ -504,6 +504,7 @@ EACH |= {
         arithmetic.residues, arithmetic.remainders, arithmetic.powers,
         arithmetic.factors, arithmetic.squares, arithmetic.divisors, arithmetic.casts,
         menu_ranges.ranges, menu_ranges.products, menu_ranges.naturals,
+        menu_counterexamples.counterexamples, menu_counterexamples.instances_tried,
     )
 }  # fmt: skip
 

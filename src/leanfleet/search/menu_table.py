@@ -178,6 +178,9 @@ TABLE: tuple[Row, ...] = (
     Row(0.36, "fun_induction $call <;> simp_all [$ds]", "recursions", "defined"),
     Row(0.34, "fun_induction $call <;> grind [$ds]", "recursions", "defined"),
     Row(0.16, "fun_induction $call", "recursions", "defined"),
+    # --- counterexamples: composite steps of menu_counterexamples
+    Row(0.90, "$step", "counterexamples", "!huge"),
+    Row(0.34, "$step", "instances_tried", "false"),
     # --- numbers: composite steps of menu_arithmetic
     Row(0.55, "$step", "residues", "remainders"),
     Row(0.50, "$step", "remainders", "remainders products"),
