@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import math
 import os
 import random
 import resource
@@ -20,6 +21,7 @@ import pytest
 import toy_evaluation as toy
 
 from leanfleet.evaluate.compare import compare_folders
+from leanfleet.evaluate.policies import policy_factory
 from leanfleet.evaluate.results import (
     Attempt,
     Class,
@@ -32,7 +34,8 @@ from leanfleet.evaluate.results import (
 )
 from leanfleet.evaluate.runner import LeanBroken
 from leanfleet.evaluate.session import write_reports
-from leanfleet.evaluate.settings import Settings, attempt_seed
+from leanfleet.evaluate.settings import Settings
+from leanfleet.lean.state import parse_goal
 from leanfleet.policy import PolicyUnavailable
 
 
@@ -116,7 +119,7 @@ async def test_cancelled_it_keeps_what_was_finished(tmp_path):
     assert "Unfinished" in (tmp_path / "report.html").read_text()
 
 
-async def test_attempts_differ_by_their_seed_alone(tmp_path):
+async def test_every_theorem_is_tried_once_before_any_is_tried_twice(tmp_path):
     settings = Settings(simulations=8, attempts=3)
     jobs = []
 
@@ -127,8 +130,27 @@ async def test_attempts_differ_by_their_seed_alone(tmp_path):
     await toy.run(tmp_path, toy.benchmark(6), settings, policies=policies, searches=1)
     assert jobs == [(f"t{n}", attempt) for attempt in range(3) for n in range(6)]
     assert (tmp_path / "proofs" / "t0.2.lean").exists()
-    seeds = {attempt_seed(7, theorem, attempt) for theorem, attempt in jobs}
-    assert len(seeds) == len(jobs) and attempt_seed(7, "t0", 1) in seeds
+
+
+async def test_noise_is_repeatable_and_leaves_what_is_proposed():
+    settings = Settings(noise=1.0, attempts=2, seed=5)
+    goals = (parse_goal("p q : Prop\nh : p ∧ q\n⊢ q ∧ p"),)
+
+    async def proposal(theorem, attempt, settings=settings):
+        policy = policy_factory(settings)(theorem, attempt)
+        return (await policy.propose("key", goals, 6)).tactics
+
+    plain = await proposal("a", 0, Settings())
+    first, again = await proposal("a", 0), await proposal("a", 0)
+    assert first == again
+    assert [text for text, _ in first] == [text for text, _ in plain]
+    others = [await proposal("a", 1), await proposal("b", 0)]
+    others.append(await proposal("a", 0, msgspec.structs.replace(settings, seed=6)))
+    assert all(other != first for other in others)
+    ratios = [math.log(noisy / prior) for (_, noisy), (_, prior) in zip(first, plain, strict=True)]
+    assert len({round(ratio, 6) for ratio in ratios}) == len(ratios)
+    with pytest.raises(ValueError, match="no policy 'oracle'; there are: menu"):
+        policy_factory(Settings(policy="oracle"))
 
 
 class Broken:

@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from leanfleet.evaluate.settings import Settings, attempt_seed
+from leanfleet.evaluate.settings import Settings
 from leanfleet.messages import Goal
 from leanfleet.policy import MenuPolicy, Policy
 from leanfleet.search.answers import Proposal
+from leanfleet.seeds import child_seed
 
 PolicyFactory = Callable[[str, int], Policy]  # (theorem's name, attempt) → its policy
 POLICIES = ("menu",)
@@ -31,7 +32,8 @@ def policy_factory(settings: Settings) -> PolicyFactory:
     def make(theorem: str, attempt: int) -> Policy:
         if settings.noise == 0:
             return MenuPolicy()
-        return Noisy(MenuPolicy(), settings.noise, attempt_seed(settings.seed, theorem, attempt))
+        seed = child_seed(settings.seed, "evaluate", theorem, attempt)
+        return Noisy(MenuPolicy(), settings.noise, seed)
 
     return make
 

@@ -6,8 +6,6 @@ only decides how fast they come (processes, searches at once) is no part of it.
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 from msgspec import Struct
 
@@ -82,9 +80,3 @@ def differences(before: Manifest, now: Manifest) -> list[str]:
         if old != new:
             found.append(f"{field.name} was {old!r}, now {new!r}")
     return found
-
-
-def attempt_seed(seed: int, theorem: str, attempt: int) -> int:
-    """The seed of one attempt, whichever order they run in: 64 bits of a hash of all three."""
-    text = f"{seed}\0{attempt}\0{theorem}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
