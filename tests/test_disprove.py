@@ -266,7 +266,7 @@ async def test_the_menu_decides_statements_on_the_real_lean():
     }
     async with local_server(parse_config(REAL, "test").lean) as lean:
         for statement, outcome in cases.items():
-            budget = Budget(simulations=120, seconds=120)
+            budget = Budget(simulations=40, seconds=120)
             result = await prove_or_disprove(lean, Theorem("t", statement), budget)
             assert result.outcome is outcome, (statement, result.message)
             if outcome is Outcome.DISPROVED:

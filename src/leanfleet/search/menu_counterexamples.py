@@ -135,7 +135,8 @@ def _refutations(view: View, fact: Universal) -> Proposals:
                 f"exact absurd ({fact.applied(values, f'(by {closing})')}) (by {closing})"
                 for values in batch
             ]
-            yield weight * 0.9 ** (start / at_once), f"first | {' | '.join(tries)}"
+            text = f"first | {' | '.join(tries)}" if len(tries) > 1 else tries[0]
+            yield weight * 0.9 ** (start / at_once), text
 
 
 # --- boxes ------------------------------------------------------------------------------------------
