@@ -14,6 +14,7 @@ Without torch:
 With torch:
     rope, attention, block, network   the transformer; value: the categorical value head
     cache           keys and values of running sequences, by slot
+    engine/         many requests at once: samples share a prompt, batches never wait
     initialise      seeded weights
     tensors         safetensors files and sharded folders, read with every name and shape checked
     checkpoint      our own folder: config.json, model.safetensors, tokenizer.json, manifest.json

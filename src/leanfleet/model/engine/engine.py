@@ -1,0 +1,178 @@
+"""Continuous batching: requests join at the next step, rows leave when they end.
+
+Weights are swapped between steps: running requests finish on the old weights, waiting and new ones
+start on the new, and every answer names its version. It is driven by one thread and starts none:
+`submit`, then `step` until nothing is left. Queues with limits, deadlines and sockets are a
+server's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from leanfleet.model.engine.cohort import Cohort
+from leanfleet.model.engine.request import Answer, Request
+from leanfleet.model.network import Network
+from leanfleet.model.prompt import StateTooLong
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Memory of an engine. `lanes` × `width` rows run at once; a request of more samples than
+    `width` takes several lanes. `longest`: tokens of a sample, the end included."""
+
+    lanes: int = 64
+    width: int = 8
+    longest: int = 64
+    prompt: int | None = None  # tokens of a prompt; None: what the context leaves
+    cache_tokens: int = 65_536  # of prompts kept
+
+    def __post_init__(self) -> None:
+        if min(self.lanes, self.width, self.longest) < 1 or self.cache_tokens < 0:
+            raise ValueError(f"limits must be positive: {self}")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counted since the engine was made. `tokens`: drawn by steps, first tokens aside."""
+
+    steps: int
+    tokens: int
+    answers: int
+    cache_hits: int
+    cache_misses: int
+    waiting: int
+    running: int
+
+
+class Engine:
+    """`end`: the token that ends a sample; `forbidden`: tokens never drawn."""
+
+    def __init__(
+        self,
+        network: Network,
+        end: int,
+        limits: Limits | None = None,
+        version: int = 0,
+        forbidden: Iterable[int] = (),
+    ) -> None:
+        self.limits = limits or Limits()
+        self._end = end
+        self._room = network.config.context - self.limits.longest
+        if self.limits.prompt is not None:
+            self._room = min(self._room, self.limits.prompt)
+        if self._room < 1:
+            raise ValueError(
+                f"samples of {self.limits.longest} tokens leave no room for a prompt in a context "
+                f"of {network.config.context}"
+            )
+        self._allowed = torch.ones(network.config.vocabulary, dtype=torch.bool)
+        self._allowed[list(forbidden)] = False
+        self._allowed[end] = True
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._cohorts = [self._cohort(network, version)]
+        self._names = self._steps = self._answers = 0
+        self._past_tokens = self._past_hits = self._past_misses = 0
+
+    @property
+    def version(self) -> int:
+        """Of the weights that the next request starts on."""
+        return self._cohorts[-1].version
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step has something to do."""
+        return bool(self._waiting) or any(cohort.running for cohort in self._cohorts)
+
+    def submit(self, request: Request) -> int:
+        """Queues a request; the name its answer will have.
+
+        Raises StateTooLong for a prompt that does not fit (nothing is ever cut), ValueError for a
+        request beyond the engine's limits or with unknown tokens.
+        """
+        limits = self.limits
+        if len(request.prompt) > self._room:
+            raise StateTooLong(len(request.prompt), self._room)
+        if request.longest > limits.longest:
+            raise ValueError(f"samples of {request.longest} tokens; at most {limits.longest}")
+        if request.samples > limits.lanes * limits.width:
+            raise ValueError(
+                f"{request.samples} samples; at most {limits.lanes * limits.width} at once"
+            )
+        vocabulary = len(self._allowed)
+        if not all(0 <= token < vocabulary for token in request.prompt):
+            raise ValueError(f"a token of the prompt is not among the {vocabulary} of the network")
+        self._names += 1
+        self._waiting.append((self._names, request))
+        return self._names
+
+    def swap(self, network: Network, version: int) -> None:
+        """New weights from the next step on. Raises ValueError if their shape is another."""
+        old = self._cohorts[-1].network.config
+        same = {"name": old.name, "parameters": None, "flops_per_token": None}
+        if network.config.model_copy(update=same) != old.model_copy(update=same):
+            raise ValueError(f"weights of another shape: {network.config.name}, not {old.name}")
+        self._cohorts.append(self._cohort(network, version))
+        self._retire()
+
+    def step(self) -> list[tuple[int, Answer]]:
+        """Admits what fits, draws one token for every row; the answers that are complete."""
+        done: list[tuple[int, Answer]] = []
+        newest = self._cohorts[-1]
+        while self._waiting and newest.has_room(self._waiting[0][1]):
+            name, request = self._waiting.popleft()
+            done += newest.admit(name, request)
+        for cohort in self._cohorts:
+            done += cohort.step()
+        self._retire()
+        self._steps += 1
+        self._answers += len(done)
+        return done
+
+    def run(self) -> dict[int, Answer]:
+        """Steps until nothing is left."""
+        done: dict[int, Answer] = {}
+        while self.busy:
+            done.update(self.step())
+        return done
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counts so far."""
+        cohorts = self._cohorts
+        return Metrics(
+            steps=self._steps,
+            tokens=self._past_tokens + sum(cohort.tokens for cohort in cohorts),
+            answers=self._answers,
+            cache_hits=self._past_hits + sum(cohort.cache.hits for cohort in cohorts),
+            cache_misses=self._past_misses + sum(cohort.cache.misses for cohort in cohorts),
+            waiting=len(self._waiting),
+            running=sum(cohort.running for cohort in cohorts),
+        )
+
+    def _cohort(self, network: Network, version: int) -> Cohort:
+        limits = self.limits
+        return Cohort(
+            network.eval(),
+            version,
+            self._end,
+            self._allowed,
+            limits.lanes,
+            limits.width,
+            self._room,
+            limits.longest,
+            limits.cache_tokens,
+        )
+
+    def _retire(self) -> None:
+        """Lets go of old weights on which nothing runs."""
+        for cohort in self._cohorts[:-1]:
+            if not cohort.running:
+                self._past_tokens += cohort.tokens
+                self._past_hits += cohort.cache.hits
+                self._past_misses += cohort.cache.misses
+                self._cohorts.remove(cohort)

@@ -1,0 +1,313 @@
+"""The engine against plain generation, request by request, whatever the batch."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+
+import pytest
+import torch
+
+from leanfleet.model.config import ModelConfig
+from leanfleet.model.engine import reference
+from leanfleet.model.engine.engine import Engine, Limits
+from leanfleet.model.engine.request import Request, Sample, Sampling, merge
+from leanfleet.model.engine.sampling import draw
+from leanfleet.model.initialise import new_network
+from leanfleet.model.prompt import StateTooLong
+
+END = 1
+FORBIDDEN = (0, 2, 3)
+SHAPES = {
+    "plain": {},
+    "grouped": {"kv_heads": 2, "qk_norm": True, "qkv_bias": True},
+    "windowed": {"window": 7, "windowed_layers": (0, 2)},
+    "prefix": {"prefix_lm": True, "kv_heads": 1},
+}
+
+
+def network_of(shape: str = "plain", seed: int = 1):
+    config = ModelConfig(
+        **(
+            {
+                "name": "test",
+                "layers": 3,
+                "width": 64,
+                "heads": 4,
+                "inner_width": 96,
+                "vocabulary": 40,
+                "context": 96,
+            }
+            | SHAPES[shape]
+        )
+    )
+    network = new_network(config, seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim == 2:
+                weight.mul_(4)
+        network.embedding.weight.mul_(0.5)  # logits of moderate size: sampling has a choice
+    return network
+
+
+def requests(count: int, **options) -> list[Request]:
+    """Of every kind: lengths, numbers of samples, caps, temperatures."""
+    rng = random.Random(3)
+    found = []
+    for number in range(count):
+        prompt = tuple(rng.randrange(4, 40) for _ in range(rng.choice([1, 5, 16, 17, 30, 60])))
+        sampling = Sampling(
+            temperature=rng.choice([0.0, 0.7, 1.0, 1.3]),
+            top_p=rng.choice([1.0, 1.0, 0.9, 0.5]),
+            distinct_first=rng.random() < 0.4,
+        )
+        plain = {
+            "prompt": prompt,
+            "value_at": rng.randrange(len(prompt)),
+            "samples": rng.choice([1, 2, 3, 4, 8]),
+            "longest": rng.choice([1, 4, 9, 20]),
+            "seed": number,
+            "sampling": sampling,
+        }
+        found.append(Request(**(plain | options)))
+    return found
+
+
+def engine_of(network, **limits) -> Engine:
+    plain = {"lanes": 6, "width": 4, "longest": 20}
+    return Engine(network, END, Limits(**(plain | limits)), forbidden=FORBIDDEN)
+
+
+def answers(engine: Engine, asked: list[Request]) -> list:
+    names = [engine.submit(request) for request in asked]
+    done = engine.run()
+    assert sorted(done) == sorted(names)
+    return [done[name] for name in names]
+
+
+def assert_same(found, expected, within: float = 1e-3) -> None:
+    assert [sample.ids for sample in found.samples] == [s.ids for s in expected.samples]
+    assert found.cut == expected.cut
+    for one, other in zip(found.samples, expected.samples, strict=True):
+        assert one.log_probability == pytest.approx(other.log_probability, abs=within)
+    assert found.value_logits == pytest.approx(expected.value_logits, abs=within)
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_every_answer_is_that_of_plain_generation(shape):
+    network = network_of(shape)
+    asked = requests(20)
+    found = answers(engine_of(network), asked)
+    for request, one in zip(asked, found, strict=True):
+        assert_same(one, reference.answer(network, request, END, forbidden=FORBIDDEN))
+    everything = [sample for one in found for sample in one.samples]
+    assert len(everything) > 9 and sum(one.cut for one in found) > 9
+    assert any(sample.ids for sample in everything)
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_no_batch_changes_an_answer(shape):
+    """On the CPUs this was written on, not even in the last bit of a log-probability."""
+    network = network_of(shape)
+    asked = requests(24)
+    together = answers(engine_of(network, lanes=48), asked)
+    narrow = answers(engine_of(network, lanes=2, width=4, cache_tokens=0), asked)
+    shuffled = list(range(len(asked)))
+    random.Random(1).shuffle(shuffled)
+    mixed = answers(engine_of(network, lanes=9), [asked[i] for i in shuffled])
+    alone = [answers(engine_of(network), [request])[0] for request in asked]
+    for i, expected in enumerate(together):
+        for found in (narrow[i], mixed[shuffled.index(i)], alone[i]):
+            assert_same(found, expected, within=1e-5)
+
+
+def test_requests_join_while_others_run():
+    network = network_of()
+    asked = requests(20, longest=20)
+    expected = answers(engine_of(network), asked)
+    engine = engine_of(network)
+    names, done = [], {}
+    for request in asked:
+        names.append(engine.submit(request))
+        done.update(engine.step())
+    done.update(engine.run())
+    for name, one in zip(names, expected, strict=True):
+        assert_same(done[name], one, within=1e-5)
+    assert not engine.busy and engine.metrics.answers == 20
+
+
+def test_a_prompt_is_computed_once_for_all_its_samples_and_kept():
+    engine = engine_of(network_of())
+    first = requests(1, prompt=(5, 6, 7), value_at=1, samples=8)[0]
+    again = requests(1, prompt=(5, 6, 7), value_at=1, samples=8, seed=99)[0]
+    cold, warm, other = answers(engine, [first, first, again])
+    assert (engine.metrics.cache_misses, engine.metrics.cache_hits) == (1, 2)
+    assert cold == warm
+    assert cold.value_logits == other.value_logits
+
+
+def test_the_prefix_cache_is_bounded():
+    engine = engine_of(network_of(), cache_tokens=20)
+    short, long = (requests(1, prompt=tuple(range(4, 4 + n)), value_at=0)[0] for n in (9, 30))
+    for request in (short, long, short):
+        answers(engine, [request])
+    # The long one never fitted and pushed nothing out.
+    assert (engine.metrics.cache_misses, engine.metrics.cache_hits) == (2, 1)
+
+
+# --- weights --------------------------------------------------------------------------------------
+
+
+def test_weights_swapped_between_steps_change_no_running_request():
+    old, new = network_of(seed=1), network_of(seed=2)
+    asked = requests(16, longest=20, samples=4)
+    expected = [answers(engine_of(network), asked) for network in (old, new)]
+    assert expected[0] != expected[1]
+    engine = engine_of(old)
+    names = [engine.submit(request) for request in asked]
+    done = dict(engine.step())
+    assert engine.metrics.running
+    engine.swap(new, version=7)
+    assert engine.version == 7
+    done.update(engine.run())
+    assert sorted(done) == names
+    versions = [done[name].version for name in names]
+    assert set(versions) == {0, 7} and versions == sorted(versions)
+    for index, name in enumerate(names):
+        kept = expected[versions[index] == 7][index]
+        assert_same(done[name], kept, within=1e-5)
+    misses = engine.metrics.cache_misses
+    answers(engine, asked[:1])
+    assert engine.metrics.cache_misses == misses + 1  # the old weights' cache is gone
+
+
+def test_weights_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="another shape"):
+        engine_of(network_of()).swap(network_of("grouped"), 1)
+
+
+# --- sampling -------------------------------------------------------------------------------------
+
+
+def test_log_probabilities_are_those_of_the_network():
+    network = network_of()
+    request = requests(1, prompt=(5, 9, 30), value_at=2, samples=8, longest=20, seed=4)[0]
+    for sampling in (Sampling(), Sampling(0.7, 0.8, True)):
+        asked = Request(**{**vars(request), "sampling": sampling})
+        found = answers(engine_of(network), [asked])[0]
+        assert found.samples
+        for sample in found.samples:
+            row = torch.tensor([[5, 9, 30, *sample.ids, END]])
+            with torch.no_grad():
+                logs = network(row).logits[0, 2:-1].log_softmax(-1)
+            exact = logs.gather(-1, row[0, 3:, None]).sum().item()
+            assert sample.log_probability == pytest.approx(exact, abs=1e-3)
+
+
+def test_distinct_first_tokens_are_distinct():
+    network = network_of()
+    options = {"prompt": (5, 9), "value_at": 0, "longest": 1, "samples": 37}
+    request = requests(1, sampling=Sampling(distinct_first=True), **options)[0]
+    found = answers(engine_of(network, lanes=12), [request])[0]
+    # 37 tokens are allowed, one of them the end: it is drawn exactly once.
+    assert (len(found.samples), found.cut) == (1, 36)
+    more = Request(**{**vars(request), "samples": 40})
+    assert answers(engine_of(network, lanes=12), [more])[0].cut == 36
+
+
+def test_what_is_drawn_has_the_probabilities_asked_for():
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    count = 4000
+    uniform = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def shares(sampling: Sampling) -> list[float]:
+        drawn = draw(logits.expand(count, -1), [sampling] * count, uniform).tolist()
+        return [Counter(drawn)[token] / count for token in range(4)]
+
+    assert shares(Sampling()) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
+    assert shares(Sampling(top_p=0.8)) == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
+    assert shares(Sampling(top_p=0.81)) == pytest.approx([0.526, 0.316, 0.158, 0], abs=0.03)
+    assert shares(Sampling(top_p=1e-9)) == [1, 0, 0, 0]
+    assert shares(Sampling(temperature=0)) == [1, 0, 0, 0]
+    squared = [0.25, 0.09, 0.0225, 0.0025]
+    expected = [share / sum(squared) for share in squared]
+    assert shares(Sampling(temperature=0.5)) == pytest.approx(expected, abs=0.03)
+
+
+def test_a_token_of_probability_zero_is_never_drawn():
+    logits = torch.tensor([float("-inf"), 0.0, float("-inf"), 1.0, float("-inf")])
+    for uniform in (0.0, 0.2, 0.999999999, 1 - 2**-53):
+        drawn = draw(logits[None], [Sampling()], torch.tensor([uniform], dtype=torch.float64))
+        assert drawn.item() in (1, 3)
+
+
+def test_distinct_first_tokens_follow_the_distribution():
+    """The first of draws without replacement is an ordinary draw."""
+    network = network_of()
+    options = {"prompt": (5, 9), "value_at": 0, "longest": 2, "samples": 2}
+    with torch.no_grad():
+        logits = network(torch.tensor([[5, 9]])).logits[0, -1].clone()
+    logits[list(FORBIDDEN)] = float("-inf")
+    best = int(logits.argmax())
+    share = float(logits.softmax(-1)[best])
+    from leanfleet.model.engine.sampling import first_tokens, streams
+
+    hits, rounds = 0, 1500
+    for seed in range(rounds):
+        request = requests(1, sampling=Sampling(distinct_first=True), **options)[0]
+        request = Request(**{**vars(request), "seed": seed})
+        tokens = first_tokens(logits, request, streams(request))
+        assert len(set(tokens)) == 2
+        hits += tokens[0] == best
+    assert 0.05 < share < 0.95
+    assert hits / rounds == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / rounds))
+
+
+def test_merging_adds_sequences_of_one_text_and_counts_repetitions_once():
+    samples = tuple(
+        Sample(ids, math.log(p))
+        for ids, p in [((1, 2), 0.2), ((3,), 0.1), ((1, 2), 0.2), ((4,), 0.3), ((9,), 0.1)]
+    )
+    text = {(1, 2): "simp", (3,): "simp", (4,): "rfl", (9,): None}
+    found = [(one.key, one.count, one.probability) for one in merge(samples, text.get)]
+    assert found == [("simp", 3, pytest.approx(0.3)), ("rfl", 1, pytest.approx(0.3))]
+    assert [one.count for one in merge(samples)] == [2, 1, 1, 1]
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def test_what_does_not_fit_is_refused_and_nothing_is_cut():
+    engine = engine_of(network_of())
+    exact = requests(1, prompt=tuple([5] * 76), value_at=0)[0]
+    assert answers(engine, [exact])
+    for changed, message in (
+        ({"prompt": tuple([5] * 77)}, "77 tokens or more, and the context leaves room for 76"),
+        ({"longest": 21}, "samples of 21 tokens; at most 20"),
+        ({"samples": 25}, "25 samples; at most 24"),
+        ({"prompt": (40,)}, "not among the 40"),
+        ({"prompt": (-1,)}, "not among the 40"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            engine.submit(Request(**{**vars(exact), **changed}))
+        assert isinstance(caught.value, StateTooLong) == (len(changed.get("prompt", ())) == 77)
+    assert not engine.busy
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Sampling(temperature=-1), "temperature"),
+        (lambda: Sampling(temperature=float("nan")), "temperature"),
+        (lambda: Sampling(top_p=0), "top_p"),
+        (lambda: Request((), 0, 1, 1, 0), "empty prompt"),
+        (lambda: Request((5,), 1, 1, 1, 0), "outside the prompt"),
+        (lambda: Request((5,), 0, 0, 1, 0), "at least one sample"),
+        (lambda: Limits(lanes=0), "limits must be positive"),
+        (lambda: engine_of(network_of(), longest=96), "leave no room for a prompt"),
+    ],
+)
+def test_mistakes_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
