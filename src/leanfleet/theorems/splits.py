@@ -1,0 +1,104 @@
+"""Draws the splits: how many of which family and tier, and nothing twice.
+
+Test and valid are drawn before train from the same streams, so they do not depend on its size. A
+theorem whose abstract key was seen is drawn again: no two theorems of any splits share one. Every
+family and tier has a stream of its own, named by the seed, so that a new family changes no other's
+draws (only how many of each are taken).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from leanfleet.messages import Theorem
+from leanfleet.theorems.draw import Draw
+from leanfleet.theorems.families import FAMILIES
+from leanfleet.theorems.family import Family
+from leanfleet.theorems.keys import short_key
+from leanfleet.theorems.provenance import Provenance
+
+SEED = 20261121
+SIZES = {"test": 300, "test_out": 120, "valid": 320, "train": 5600}
+"""`test_out`: the part of the test split whose families stand in no other split."""
+
+_PATIENCE = 80  # draws in a row without a new theorem, after which a stream is dry
+_TIER_WEIGHT = {1: 0.7, 2: 1.0, 3: 1.0}
+
+
+@dataclass(frozen=True)
+class Splits:
+    train: tuple[Theorem, ...]
+    valid: tuple[Theorem, ...]
+    test: tuple[Theorem, ...]
+
+
+class _Cell:
+    """One family at one tier: its stream, and how much of the next theorem it has earned."""
+
+    def __init__(self, family: Family, tier: int, seed: int) -> None:
+        self.family, self.tier = family, tier
+        self._draw = Draw(seed, family.name, tier)
+        self.earns = family.share * _TIER_WEIGHT[tier] / len(family.tiers)
+        self.credit = 0.0
+        self.dry = False
+
+    def next(self, name: Callable[[Family], str], seen: set[str], split: str) -> Theorem | None:
+        """A theorem that is not in `seen` yet, and puts its key there."""
+        source = Provenance(
+            self.family.topic, self.family.name, self.tier, self.family.held_out
+        ).source()
+        for _ in range(_PATIENCE):
+            draft = self.family.schema(self._draw, self.tier)
+            if draft is None:
+                continue
+            key = short_key(Theorem("x", draft.statement("x"), draft.header))
+            if key not in seen:
+                seen.add(key)
+                own = name(self.family)
+                return Theorem(own, draft.statement(own), draft.header, split, source)
+        self.dry = True
+        return None
+
+
+def draw_splits(
+    seed: int = SEED,
+    sizes: Mapping[str, int] = SIZES,
+    families: Mapping[str, Family] = FAMILIES,
+) -> Splits:
+    """All splits. Fewer theorems than asked for when the families run dry."""
+    ordered = [families[name] for name in sorted(families)]
+    cells = [_Cell(family, tier, seed) for family in ordered for tier in family.tiers]
+    inside = [cell for cell in cells if not cell.family.held_out]
+    outside = [cell for cell in cells if cell.family.held_out]
+    seen: set[str] = set()
+    count: dict[str, int] = {}
+
+    def name(family: Family) -> str:
+        count[family.name] = count.get(family.name, 0) + 1
+        return f"{family.name}_{count[family.name]:04d}"
+
+    def taken(split: str, size: int, among: list[_Cell]) -> tuple[Theorem, ...]:
+        return tuple(_fill(split, size, among, name, seen))
+
+    test = taken("test", sizes["test"], inside) + taken("test", sizes["test_out"], outside)
+    valid = taken("valid", sizes["valid"], inside)
+    return Splits(taken("train", sizes["train"], inside), valid, test)
+
+
+def _fill(
+    split: str, size: int, cells: list[_Cell], name: Callable[[Family], str], seen: set[str]
+) -> Iterator[Theorem]:
+    """Round after round, every cell gives what it has earned, until there are `size`."""
+    left = size
+    for cell in cells:
+        cell.credit = 0.0
+    while left and any(not cell.dry for cell in cells):
+        for cell in cells:
+            cell.credit += cell.earns
+            while cell.credit >= 1 and not cell.dry and left:
+                cell.credit -= 1
+                theorem = cell.next(name, seen, split)
+                if theorem is not None:
+                    left -= 1
+                    yield theorem

@@ -1,0 +1,114 @@
+"""Makes the labelled set: true and false statements, each with a proof of its label.
+
+    python tools/make_labelled.py --data src/leanfleet/theorems/data
+
+False statements come from schemas with a counterexample, whose negation Lean proves; true ones from
+the families, from draws that stand in no split, and the menu policy proves them. For maintainers:
+the set is frozen, and `leanfleet theorems check` verifies every label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from leanfleet.config import LeanConfig, parse_config
+from leanfleet.lean.client import LeanClient
+from leanfleet.messages import LeanError, Theorem
+from leanfleet.prover import Budget, Outcome, prove
+from leanfleet.roles.lean import local_server
+from leanfleet.theorems.draw import Draw
+from leanfleet.theorems.keys import short_key
+from leanfleet.theorems.refuted import SCHEMAS
+from leanfleet.theorems.shipped import Label, Manifest, facts, lines
+from leanfleet.theorems.splits import SIZES, draw_splits
+
+FALSE, TRUE = 132, 228
+BUDGET = Budget(simulations=24, seconds=60.0)
+CANDIDATES = 700  # true statements that are tried, at most
+
+
+async def false_ones(lean: LeanClient, seed: int, seen: set[str]) -> list[tuple[Theorem, Label]]:
+    """Refuted statements, the schemas taking turns."""
+    draws = {schema: Draw("labelled", seed, schema.__name__) for schema in SCHEMAS}
+    found: list[tuple[Theorem, Label]] = []
+    tries = 0
+    while len(found) < FALSE and tries < 60 * FALSE:
+        schema = SCHEMAS[tries % len(SCHEMAS)]
+        tries += 1
+        drawn = schema(draws[schema])
+        if drawn is None:
+            continue
+        name = f"labelled_{len(found):03d}"
+        theorem = Theorem(name, drawn.statement(name), drawn.header, "labelled", drawn.kind)
+        if short_key(theorem) in seen or isinstance(await lean.open(theorem), LeanError):
+            continue
+        negation = drawn.negation(f"{name}_refuted")
+        verdict = await lean.verify(Theorem("x", negation, drawn.header), drawn.proof)
+        if not isinstance(verdict, LeanError) and verdict.accepted:
+            seen.add(short_key(theorem))
+            found.append((theorem, Label(name, False, drawn.proof, negation)))
+    return found
+
+
+async def true_ones(
+    lean: LeanClient, candidates: list[Theorem], first: int
+) -> list[tuple[Theorem, Label]]:
+    """Candidates that the menu policy proves; the proof is the label's."""
+    found: list[tuple[Theorem, Label]] = []
+    places = asyncio.Semaphore(4)
+
+    async def one(candidate: Theorem) -> None:
+        async with places:
+            if len(found) >= TRUE:
+                return
+            result = await prove(lean, candidate, BUDGET)
+            if result.outcome is Outcome.PROVED:
+                found.append((candidate, Label(candidate.name, True, result.proof)))
+
+    async with asyncio.TaskGroup() as tasks:
+        for candidate in candidates:
+            tasks.create_task(one(candidate))
+    renamed = []
+    for number, (theorem, label) in enumerate(sorted(found[:TRUE], key=lambda p: p[0].name), first):
+        name = f"labelled_{number:03d}"
+        statement = theorem.statement.replace(theorem.name, name, 1)
+        own = Theorem(name, statement, theorem.header, "labelled", theorem.source.split("/")[0])
+        renamed.append((own, Label(name, True, label.proof)))
+    return renamed
+
+
+async def make(config: LeanConfig, data: Path) -> None:
+    manifest = msgspec.json.decode((data / "manifest.json").read_bytes(), type=Manifest)
+    splits = draw_splits(manifest.seed)
+    seen = {short_key(t) for t in (*splits.train, *splits.valid, *splits.test)}
+    others = draw_splits(manifest.seed + 1, {**SIZES, "train": 3000, "test_out": 0}).train
+    candidates = [t for t in others if short_key(t) not in seen]
+    candidates = Draw("labelled", manifest.seed).some(candidates, CANDIDATES)
+    async with local_server(config) as lean:
+        false = await false_ones(lean, manifest.seed, seen)
+        print(f"{len(false)} false", flush=True)
+        true = await true_ones(lean, candidates, len(false))
+        print(f"{len(true)} true", flush=True)
+    rows = Draw("order", manifest.seed).shuffled([*false, *true])
+    theorems = [theorem for theorem, _ in rows]
+    (data / "labelled.jsonl").write_bytes(lines(theorems))
+    (data / "labels.jsonl").write_bytes(lines(label for _, label in rows))
+    whole = Manifest(manifest.seed, {**manifest.splits, "labelled": facts(theorems)})
+    (data / "manifest.json").write_bytes(lines([whole]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    config = parse_config("name: labelled", "the defaults", arguments.overrides).lean
+    asyncio.run(make(config, arguments.data))
+
+
+if __name__ == "__main__":
+    main()
