@@ -151,16 +151,15 @@ class Recorder:
 
 async def _replay(lean: LeanClient, attempts: Sequence[Record]) -> float:
     """Tactics a second of the server alone."""
-    waiting, tactics = deque(attempts), 0
+    waiting, done = deque(attempts), []
 
     async def work() -> None:
-        nonlocal tactics
         while waiting:
-            tactics += await _again(lean, waiting.popleft())
+            done.append(await _again(lean, waiting.popleft()))
 
     began = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(_searches())))
-    return tactics / (time.perf_counter() - began)
+    return sum(done) / (time.perf_counter() - began)
 
 
 async def _again(lean: LeanClient, record: Record) -> int:
