@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from leanfleet.lean.client import Handle, LeanClient, StepResult
-from leanfleet.messages import LeanError, Limits, Theorem, Verdict
+from leanfleet.messages import ErrorKind, LeanError, Limits, Theorem, Verdict
 from leanfleet.policy import Policy, PolicyUnavailable
 from leanfleet.search.answers import Answer, Failed, Reached, Request, State
 from leanfleet.search.config import SearchConfig, profile
@@ -226,8 +226,19 @@ class Attempt:
         search.answer(request, await self._run(handle, tactics))
 
     async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
-        """One batch. Cancelled before its answers came, it counts for nothing; the server then
-        frees what it led to."""
+        """One batch. What met a crash is run once more: a process can be lost with no fault of the
+        tactic that it was running, and that is to change no search."""
+        answers = await self._run_once(handle, tactics)
+        lost = [number for number, answer in enumerate(answers) if _crashed(answer)]
+        if lost:
+            again = await self._run_once(handle, [tactics[number] for number in lost])
+            for number, answer in zip(lost, again, strict=True):
+                answers[number] = answer
+        return answers
+
+    async def _run_once(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
+        """Cancelled before the answers came, it counts for nothing; the server then frees what it
+        led to."""
         steps = await self.lean.run_tactics(handle, tactics, self.budget.limits)
         for step in steps:
             if isinstance(step, StepResult):
@@ -313,3 +324,7 @@ class Attempt:
         return ProofResult(
             self.theorem, outcome, statistics=self.statistics, search=self.search, **fields
         )
+
+
+def _crashed(answer: Answer) -> bool:
+    return isinstance(answer, Failed) and answer.kind is ErrorKind.CRASH

@@ -124,7 +124,9 @@ class _Arrival:
 
     @property
     def cost(self) -> tuple[int, int]:
-        return len(self.tactic), self.reached.heartbeats
+        """Length, then run time to a factor of two: Lean's count of heartbeats is not the same to
+        the last digit each time (`grind` hashes addresses), and a search should be."""
+        return len(self.tactic), self.reached.heartbeats.bit_length()
 
     @property
     def loose(self) -> tuple[str, ...]:
