@@ -30,7 +30,7 @@ from reference import Answer, Question, Reference, State, answer
 from leanfleet.config import LeanConfig
 from leanfleet.lean import toolchain
 from leanfleet.lean.allowlist import load_rules
-from leanfleet.lean.client import ClientOptions, Handle, LeanClient
+from leanfleet.lean.client import ClientOptions, Handle, LeanClient, StepResult
 from leanfleet.lean.drivers import factory
 from leanfleet.lean.process import resident_bytes
 from leanfleet.messages import ErrorKind, LeanError, LeanStatus
@@ -40,6 +40,7 @@ START_SECONDS = 120.0
 SETTLE_SECONDS = 30.0  # for the server to free everything after the clients have gone
 SAMPLE_SECONDS = 0.5
 LINE_SECONDS = 60.0
+K = 8  # tactics that are asked together, at most
 HELD = 60  # handles that one client keeps
 
 
@@ -49,6 +50,7 @@ class Tally:
 
     steps: int = 0
     nasty: int = 0
+    together: int = 0  # requests with more than one tactic
     verdicts: int = 0
     by_answer: Counter[str] = field(default_factory=Counter)
     differences: list[dict] = field(default_factory=list)
@@ -205,7 +207,10 @@ class _Run:
                 await asyncio.sleep(0)
                 call.cancel()
                 await asyncio.wait([call])
-            await self._ask(lean, held, handle, state, question)
+            questions = [question, *self._more(rng, state, question)]
+            rng.shuffle(questions)
+            steps -= len(questions) - 1
+            await self._ask(lean, held, handle, state, questions)
             while len(held) > HELD:
                 await lean.forget([held.pop(rng.choice(list(held)))])
 
@@ -226,14 +231,34 @@ class _Run:
             return None
         tactic = state.path[-1].tactic
         question = next(q for q in state.parent.questions if q.tactic.text == tactic)
-        await self._ask(lean, held, parent, state.parent, question)
+        await self._ask(lean, held, parent, state.parent, [question])
         return held.get(key)
 
+    def _more(self, rng: random.Random, state: State, first: Question) -> list[Question]:
+        """Half of the time, more questions about the state, to be asked together with the first."""
+        others = [q for q in state.questions if q is not first]
+        fit = [q for q in others if q.tactic.limits == first.tactic.limits]
+        return rng.sample(fit, min(len(fit), rng.randrange(1, K))) if rng.random() < 0.5 else []
+
     async def _ask(
-        self, lean: LeanClient, held: dict, handle: Handle, state: State, question: Question
+        self, lean: LeanClient, held: dict, handle: Handle, state: State, asked: list[Question]
     ) -> None:
-        """One step, compared; the states that the tree knows are held, the others forgotten."""
-        reply = await lean.run_tactic(handle, question.tactic.text, question.tactic.limits)
+        """Steps from one state, asked together."""
+        texts, limits = [q.tactic.text for q in asked], asked[0].tactic.limits
+        replies = await lean.run_tactics(handle, texts, limits)
+        self.tally.together += len(asked) > 1
+        for question, reply in zip(asked, replies, strict=True):
+            await self._take(lean, held, state, question, reply)
+
+    async def _take(
+        self,
+        lean: LeanClient,
+        held: dict,
+        state: State,
+        question: Question,
+        reply: StepResult | LeanError,
+    ) -> None:
+        """One answer, compared; the states that the tree knows are held, the others forgotten."""
         self.tally.steps += 1
         self.tally.nasty += question.tactic.nasty
         self._compare(state, question.tactic.text, question.answer, answer(reply))
@@ -343,6 +368,7 @@ def _summary(options, reference, tally, status, pids, crashed, version) -> dict:
         "distinct": reference.asked,
         "fresh_processes": reference.fresh,
         "nasty_steps": tally.nasty,
+        "requests_with_several_tactics": tally.together,
         "verdicts": tally.verdicts,
         "answers": dict(tally.by_answer),
         "machine_errors": sum(tally.by_answer[kind.value] for kind in ErrorKind if kind.is_machine),
