@@ -59,6 +59,7 @@ class Statistics:
     machine_errors: int = 0
     heartbeats: int = 0
     lean_seconds: float = 0.0
+    lean_cpu_seconds: float = 0.0  # 0 where the driver can't tell
     seconds: float = 0.0
     depth: int = 0  # tactics from the theorem to the deepest expanded state
     nodes: int = 0  # of the search graph
@@ -250,6 +251,7 @@ class Attempt:
         self.statistics.heartbeats += step.heartbeats
         self.spent.heartbeats += step.heartbeats
         self.statistics.lean_seconds += step.seconds
+        self.statistics.lean_cpu_seconds += step.cpu_seconds
         if isinstance(step, LeanError):
             self.statistics.failed += 1
             self.statistics.machine_errors += step.kind.is_machine

@@ -141,6 +141,7 @@ class BothSides:
             machine_errors=one.machine_errors + other.machine_errors,
             heartbeats=one.heartbeats + other.heartbeats,
             lean_seconds=one.lean_seconds + other.lean_seconds,
+            lean_cpu_seconds=one.lean_cpu_seconds + other.lean_cpu_seconds,
             seconds=max(one.seconds, other.seconds),
             depth=max(one.depth, other.depth),
             nodes=one.nodes + other.nodes,

@@ -77,6 +77,7 @@ class Step(Struct, frozen=True, tag="step"):
     heartbeats: int = 0  # Lean's `maxHeartbeats` unit (thousands of small allocations)
     seconds: float = 0.0  # inside Lean
     messages: tuple[str, ...] = ()  # what the tactic printed, such as `Try this: …`
+    cpu_seconds: float = 0.0  # of the Lean process; 0 where the driver can't tell
 
 
 class ErrorKind(StrEnum):
@@ -106,6 +107,7 @@ class LeanError(Struct, frozen=True, tag="lean_error"):
     fatal: bool = False
     heartbeats: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 class PathStep(Struct, frozen=True, array_like=True):
@@ -150,6 +152,7 @@ class Verdict(Struct, frozen=True, tag="verdict"):
     lean: str = ""
     heartbeats: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 # --- the Lean server's requests and replies -------------------------------------------------------

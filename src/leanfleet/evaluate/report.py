@@ -89,7 +89,7 @@ def _row(
         "rate": f"{len(one.proofs)}/{len(one.ended)}" if attempts > 1 else "",
         "simulations": shown.simulations if shown else 0,
         "tactics": shown.tactics if shown else 0,
-        "lean_seconds": shown.lean_seconds if shown else 0.0,
+        "cpu": shown.lean_cpu_seconds if shown else 0.0,
         "seconds": shown.seconds if shown else 0.0,
         "tokens": shown.model_tokens if shown else 0,
         "message": shown.message if shown and best is None else "",
@@ -114,7 +114,7 @@ def _plots(manifest: Manifest, found: Sequence[Outcome]) -> list[Markup]:
     plots = [
         ("simulations", lambda row: row.simulations, float(manifest.settings.simulations)),
         ("seconds of an attempt", lambda row: row.seconds, longest),
-        ("seconds in Lean of an attempt", lambda row: row.lean_seconds, 0.0),
+        ("CPU-seconds in Lean of an attempt", lambda row: row.lean_cpu_seconds, 0.0),
     ]
     return [
         Markup(  # escaped by step_plot

@@ -61,7 +61,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     failed: int = 0
     machine_errors: int = 0  # of single tactics, on the way to this outcome
     heartbeats: int = 0
-    lean_seconds: float = 0.0  # that Lean processes computed for it, the verdict included
+    lean_seconds: float = 0.0  # that Lean processes worked for it, the verdict included
+    lean_cpu_seconds: float = 0.0  # the same in CPU time; 0 where the driver can't tell
     seconds: float = 0.0
     model_tokens: int = 0
     depth: int = 0

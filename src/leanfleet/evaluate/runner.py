@@ -201,6 +201,7 @@ def as_attempt(
         machine_errors=counts.machine_errors,
         heartbeats=counts.heartbeats,
         lean_seconds=counts.lean_seconds + (verdict.seconds if verdict else 0.0),
+        lean_cpu_seconds=counts.lean_cpu_seconds + (verdict.cpu_seconds if verdict else 0.0),
         seconds=counts.seconds,
         model_tokens=tokens,
         depth=counts.depth,

@@ -232,7 +232,14 @@ def cost(found: Sequence[Outcome]) -> dict[str, Any]:
     ended = [row for one in found for row in one.ended]
     proved = [row for row in ended if row.outcome is Class.PROVED]
     unproved = [row for row in ended if row.outcome is not Class.PROVED]
-    fields = ("simulations", "tactics", "lean_seconds", "model_tokens", "seconds")
+    fields = (
+        "simulations",
+        "tactics",
+        "lean_seconds",
+        "lean_cpu_seconds",
+        "model_tokens",
+        "seconds",
+    )
     return {
         name: {
             "total": _rounded(sum(getattr(row, name) for one in found for row in one.rows)),

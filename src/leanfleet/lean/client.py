@@ -116,6 +116,7 @@ class StepResult:
     heartbeats: int
     seconds: float
     messages: tuple[str, ...]
+    cpu_seconds: float = 0.0  # of the Lean process; 0 where the driver can't tell
 
 
 class LeanClient:
@@ -269,7 +270,8 @@ class LeanClient:
             )
             for index, state in enumerate(step.groups)
         )
-        return StepResult(groups, step.positions, step.heartbeats, step.seconds, step.messages)
+        cost = step.heartbeats, step.seconds
+        return StepResult(groups, step.positions, *cost, step.messages, step.cpu_seconds)
 
     async def _restore(self, handle: Handle, lost: Place | None) -> LeanError | None:
         """Has the server rebuild a state. Calls that lost the same state share one rebuilding."""

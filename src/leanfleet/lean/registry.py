@@ -96,6 +96,7 @@ class _Reply(msgspec.Struct):
     ok: msgspec.Raw = msgspec.Raw()
     error: _Error | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     heartbeats: int = 0
     states: int = 0
     memory: int = 0
@@ -220,6 +221,7 @@ class RegistryLean:
             self.version,
             reply.heartbeats,
             reply.seconds,
+            reply.cpu_seconds,
         )
 
     async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
@@ -306,7 +308,8 @@ class RegistryLean:
         if error.fatal:
             await self.close()
             self._last_words = error.message
-        return LeanError(error.kind, error.message, error.fatal, reply.heartbeats, reply.seconds)
+        cost = reply.heartbeats, reply.seconds, reply.cpu_seconds
+        return LeanError(error.kind, error.message, error.fatal, *cost)
 
     def _failed(self, error: ChildError) -> LeanError:
         if isinstance(error, ChildTimeout):
@@ -325,7 +328,8 @@ def _step(reply: _Reply | LeanError) -> Step | LeanError:
         return reply
     found = _decode_groups(reply.ok)
     groups = tuple(_state(group) for group in found.groups)
-    return Step(groups, found.positions, reply.heartbeats, reply.seconds, found.messages)
+    cost = reply.heartbeats, reply.seconds
+    return Step(groups, found.positions, *cost, found.messages, reply.cpu_seconds)
 
 
 def _state(found: _State) -> ProofState:

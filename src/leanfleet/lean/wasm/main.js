@@ -110,7 +110,7 @@ function answer(session, line) {
   let request;
   try { request = JSON.parse(line); } catch (error) { return failure('crash', `not JSON: ${error.message}`); }
   if (!OPERATIONS.includes(request.op)) return failure('crash', `no operation ${request.op}`);
-  const start = performance.now();
+  const start = performance.now(), cpu = process.cpuUsage();
   lean.resetHeartbeats();
   lean.lastWords = '';
   lean.watchdog.arm(request.seconds ?? 60);
@@ -121,6 +121,8 @@ function answer(session, line) {
   if (!lean.stackIntact()) reply = failure('crash', 'stack overflow inside Lean', true);
   // clients with a clock of their own see the time inside Lean; heartbeats are Lean's own measure
   reply.seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  reply.cpu_seconds = (user + system) / 1e6;
   reply.heartbeats = lean.heartbeats();
   reply.states = session.states.size;
   reply.memory = lean.module.wasmMemory.buffer.byteLength;
