@@ -53,13 +53,13 @@ async def verify_labels(
         if label is None:
             return Fault(theorem, "has no label")
         judged = theorem
-        if not label.true:
+        if not label.label:
             judged = Theorem(f"{theorem.name}_refuted", label.refuted, theorem.header)
         verdict = await lean.verify(judged, label.proof)
         if isinstance(verdict, LeanError):
             return Fault(theorem, f"{verdict.kind}: {verdict.message}", verdict.kind.is_machine)
         if not verdict.accepted:
-            return Fault(theorem, f"label {label.true}: {verdict.reason}: {verdict.message}")
+            return Fault(theorem, f"label {label.label}: {verdict.reason}: {verdict.message}")
         return None
 
     return await _each(theorems, one, on_done)

@@ -38,7 +38,7 @@ class Label(Struct, frozen=True, forbid_unknown_fields=True):
     true, of `refuted` (its negation, as a theorem) when it is false."""
 
     name: str
-    true: bool
+    label: bool
     proof: str
     refuted: str = ""
 
