@@ -2,7 +2,7 @@
 
 New edges are added to those that a state has; nothing is ever thrown away. Two kinds of merging:
 tactics of one expansion that reach the same states up to renaming and reordering of hypotheses
-become one edge [P] (the cheapest keeps its text, priors add up); across the graph, states are one
+become one edge [P] (the shortest text stays, priors add up); across the graph, states are one
 node only when their keys agree. What leads back to its own state is no progress, and no edge.
 """
 
@@ -123,12 +123,6 @@ class _Arrival:
     others: tuple[tuple[str, float], ...] = ()  # merged into this one
 
     @property
-    def cost(self) -> tuple[int, int]:
-        """Length, then run time to a factor of two: Lean's count of heartbeats is not the same to
-        the last digit each time (`grind` hashes addresses), and a search should be."""
-        return len(self.tactic), self.reached.heartbeats.bit_length()
-
-    @property
     def loose(self) -> tuple[str, ...]:
         return tuple(sorted(state.loose or state.key for state in self.reached.states))
 
@@ -177,12 +171,16 @@ def _try_later(config: SearchConfig, node: OrNode, text: str, prior: float) -> N
 
 
 def _merged(arrivals: list[_Arrival], found: Found) -> Iterable[_Arrival]:
-    """One for each set of states up to names: the cheapest, with the sum of the priors."""
+    """One for each set of states up to names: the shortest text, with the sum of the priors.
+
+    Of equally short ones the policy's first. The paper takes the quickest; but Lean's count of
+    heartbeats is not the same each time (`grind` hashes addresses), and a search is to be.
+    """
     groups: dict[tuple[str, ...], list[_Arrival]] = {}
     for arrival in arrivals:
         groups.setdefault(arrival.loose, []).append(arrival)
     for same in groups.values():
-        best = min(same, key=lambda arrival: arrival.cost)
+        best = min(same, key=lambda arrival: len(arrival.tactic))
         if len(same) > 1:
             rest = [arrival for arrival in same if arrival is not best]
             best.others = tuple((arrival.tactic, arrival.prior) for arrival in rest)
