@@ -66,7 +66,9 @@ def test_an_evaluation_on_the_real_lean(tool, tmp_path, benchmark):
     assert rows["no_reals"].outcome is Class.NOT_ELABORATED and "ℝ" in rows["no_reals"].message
     assert rows["false"].outcome in (Class.NOT_PROVED, Class.EXHAUSTED)
     proved = [row for row in rows.values() if row.outcome is Class.PROVED]
-    assert all(row.simulations >= 1 and row.lean_cpu_seconds > 0 and row.verdict_key for row in proved)
+    assert all(
+        row.simulations >= 1 and row.lean_cpu_seconds > 0 and row.verdict_key for row in proved
+    )
     summary = json.loads((out / "summary.json").read_text())
     assert summary["complete"] and summary["eval"]["solved"] == 3
     assert "registry" in summary["lean"] or "4." in summary["lean"]

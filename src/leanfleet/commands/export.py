@@ -18,7 +18,7 @@ config.json, model.safetensors, the tokenizer, and the value head in a file of i
 def register(subparsers) -> None:
     parser = add_parser(subparsers, "export", "write weights in the layouts of others", _EXAMPLES)
     layouts = parser.add_subparsers(metavar="LAYOUT", required=True)
-    hf = layouts.add_parser("hf", help="a folder that transformers loads")
+    hf = add_parser(layouts, "hf", "a folder that transformers loads", _EXAMPLES)
     hf.add_argument("weights", type=Path, metavar="WEIGHTS")
     hf.add_argument("out", type=Path, metavar="FOLDER", help="new or empty")
     hf.set_defaults(run=_hf)
