@@ -21,7 +21,7 @@ from leanfleet.search.answers import Answer, Failed, Reached, Request, State
 from leanfleet.search.config import SearchConfig, profile
 from leanfleet.search.minimise import Minimiser
 from leanfleet.search.proof import Proof, script
-from leanfleet.search.replay import Replay, ReplayStatus
+from leanfleet.search.replay import Replay, ReplayStatus, Row
 from leanfleet.search.search import Search, SearchOutcome
 
 VERIFY_LIMITS = Limits(heartbeats=400_000, seconds=120.0)
@@ -74,6 +74,7 @@ class ProofResult:
     message: what there is to say besides. negation: the trusted statement that `proof` proves, only
     with DISPROVED. verdict: on `proof`, or on the last one refused. statistics: of all searches
     together. disproof: those of the search for a disproof alone, None where there was none.
+    rows: one per state on the proof, root first, with the tactic that the proof takes there.
     search: the graph of the search that decided, else of the search for a proof; None when the
     theorem could not be opened.
     """
@@ -87,6 +88,7 @@ class ProofResult:
     negation: Theorem | None = None
     disproof: Statistics | None = None
     search: Search | None = None
+    rows: tuple[Row, ...] = ()
 
 
 @dataclass
@@ -275,14 +277,16 @@ class Attempt:
             search.unsolve(replay.failed_at)
             return None
         try:
-            text = script(await self._minimised(replay.replayed(), first))
+            replay = await self._minimised(replay, first)
+            text = script(replay.replayed())
         except ValueError as error:
             return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")
         verdict = await self.lean.verify(self.theorem, text, VERIFY_LIMITS)
         if isinstance(verdict, LeanError):
             return self._result(Outcome.ERROR, message=f"no verdict: {verdict.message}")
         if verdict.accepted:
-            return self._result(Outcome.PROVED, proof=text, verdict=verdict)
+            rows = tuple(replay.rows())
+            return self._result(Outcome.PROVED, proof=text, verdict=verdict, rows=rows)
         self.refused = verdict
         search.unsolve(())
         return None
@@ -294,14 +298,15 @@ class Attempt:
             replay.answer(step, answer)
         return replay
 
-    async def _minimised(self, proof: Proof, first: State) -> Proof:
-        """Without the tactics that are not needed, as far as the budget's seconds allow."""
-        minimiser = Minimiser(proof, checks=MINIMISE_CHECKS)
+    async def _minimised(self, replay: Replay, first: State) -> Replay:
+        """That of the proof without the tactics that are not needed, as far as seconds allow."""
+        minimiser = Minimiser(replay.replayed(), checks=MINIMISE_CHECKS)
         while not self.budget_is_over() and (candidate := minimiser.candidate()) is not None:
-            replay = await self._replay(candidate, first)
-            done = replay.status is ReplayStatus.DONE
-            minimiser.verdict(done, replay.replayed() if done else None)
-        return minimiser.proof
+            shorter = await self._replay(candidate, first)
+            done = shorter.status is ReplayStatus.DONE
+            minimiser.verdict(done, shorter.replayed() if done else None)
+            replay = shorter if done else replay
+        return replay
 
     # --- accounting ---------------------------------------------------------------------------------
 

@@ -42,11 +42,15 @@ class ReplayStep:
 
 @dataclass(frozen=True)
 class Row:
-    """What a network learns from a proof: `value` is minus the tactics on the longest branch."""
+    """What a network learns from a proof: `value` is minus the tactics on the longest branch.
+
+    `after`: the states that the tactic left, none where it closed its state.
+    """
 
     state: State
     tactic: str
     value: int
+    after: tuple[State, ...] = ()
 
 
 class Replay:
@@ -108,8 +112,8 @@ class Replay:
         """One a state, root first. Only when done."""
         assert self.status is ReplayStatus.DONE, "the replay is not done"
         return [
-            Row(state, part.tactic, -part.length)
-            for _, (state, part, _) in sorted(self._done.items(), key=lambda item: item[0])
+            Row(state, part.tactic, -part.length, reached.states)
+            for _, (state, part, reached) in sorted(self._done.items(), key=lambda item: item[0])
         ]
 
     def _add(self, place: Place, state: State, part: Proof) -> None:
