@@ -32,4 +32,3 @@ def transitions(result: ProofResult, policy: str, provenance: str, lean: str) ->
         for row in result.rows
         if isinstance(row.state, State)
     ]
-
