@@ -21,7 +21,7 @@ from leanfleet.search.answers import Answer, Failed, Reached, Request, State
 from leanfleet.search.config import SearchConfig, profile
 from leanfleet.search.minimise import Minimiser
 from leanfleet.search.proof import Proof, script
-from leanfleet.search.replay import Replay, ReplayStatus, Row
+from leanfleet.search.replay import Place, Replay, ReplayStatus, Row
 from leanfleet.search.search import Search, SearchOutcome
 
 VERIFY_LIMITS = Limits(heartbeats=400_000, seconds=120.0)
@@ -135,7 +135,9 @@ class Attempt:
         Raises LeanUnavailable when no Lean answers.
         """
         if self.result is None and self.search is None:
-            await self._open()
+            root = await self.open()
+            if root is not None:
+                self.search = Search(root, self.config, simulations=0)
         if self.result is None:
             self.search.extend(simulations)
             self.result = await self._decide(self.search)
@@ -164,14 +166,15 @@ class Attempt:
     async def close(self) -> None:
         await self.lean.forget(self.handles)
 
-    async def _open(self) -> None:
+    async def open(self) -> State | None:
+        """The theorem's first state; None when it has none, and `result` says why."""
         root = await self.lean.open(self.theorem, self.budget.limits)
         if isinstance(root, LeanError):
             outcome = Outcome.ERROR if root.kind.is_machine else Outcome.BAD_INPUT
             self.result = self._result(outcome, message=f"{root.kind}: {root.message}")
-            return
+            return None
         self.handles.append(root)
-        self.search = Search(self._state(root), self.config, simulations=0)
+        return self._state(root)
 
     async def _decide(self, search: Search) -> ProofResult | None:
         """The result that the search leads to; None when only its simulations are over."""
@@ -226,11 +229,12 @@ class Attempt:
             search.abandon(request)
             return
         tactics = search.propose(request, proposal)
-        search.answer(request, await self._run(handle, tactics))
+        search.answer(request, await self.run(request.state, tactics))
 
-    async def _run(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
+    async def run(self, state: State, tactics: Sequence[str]) -> list[Answer]:
         """One batch. What met a crash is run once more: a process can be lost with no fault of the
         tactic that it was running, and that is to change no search."""
+        handle = state.handle
         answers = await self._run_once(handle, tactics)
         lost = [number for number, answer in enumerate(answers) if _crashed(answer)]
         if lost:
@@ -270,12 +274,22 @@ class Attempt:
 
     async def _confirm(self, search: Search, first: State) -> ProofResult | None:
         """The verified proof; None when it failed and the search may go on."""
-        replay = await self._replay(search.proof(), first)
+        found = await self.confirm(search.proof(), first)
+        if isinstance(found, ProofResult):
+            return found
+        search.unsolve(found)
+        return None
+
+    async def confirm(self, proof: Proof, first: State) -> ProofResult | Place:
+        """Replayed, minimised, composed, verified. Where it failed, () when the verifier refused it.
+
+        A result other than PROVED says nothing about the proof.
+        """
+        replay = await self._replay(proof, first)
         if replay.status is ReplayStatus.MACHINE:
             return self._result(Outcome.ERROR, message=replay.reason)
         if replay.status is ReplayStatus.FAILED:
-            search.unsolve(replay.failed_at)
-            return None
+            return replay.failed_at
         try:
             replay = await self._minimised(replay, first)
             text = script(replay.replayed())
@@ -288,13 +302,12 @@ class Attempt:
             rows = tuple(replay.rows())
             return self._result(Outcome.PROVED, proof=text, verdict=verdict, rows=rows)
         self.refused = verdict
-        search.unsolve(())
-        return None
+        return ()
 
     async def _replay(self, proof: Proof, first: State) -> Replay:
         replay = Replay(proof, first)
         while (step := replay.next()) is not None:
-            (answer,) = await self._run(step.state.handle, [step.tactic])
+            (answer,) = await self.run(step.state, [step.tactic])
             replay.answer(step, answer)
         return replay
 
