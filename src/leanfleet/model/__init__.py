@@ -19,6 +19,8 @@ With torch:
     tensors         safetensors files and sharded folders, read with every name and shape checked
     checkpoint      our own folder: config.json, model.safetensors, tokenizer.json, manifest.json
     hf_load, hf_export   folders of the three families, in and out; hf_names: their tensors' names
+    onnx_graph, onnx_folder      the network as an ONNX graph, and the dated folder it lies in
+    onnx_network, onnx_parity    that graph in onnxruntime, and how far it is from the network
 
 `docs/model.md` has the shapes, the rules and the formats.
 """

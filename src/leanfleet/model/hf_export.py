@@ -44,7 +44,7 @@ def export_hf(
     names += [VALUE_FILE, "config.json"]
     if tokenizer is not None:
         files.write_bytes(folder / "tokenizer.json", tokenizer.json())
-        files.write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer))
+        files.write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer))
         names += ["tokenizer.json", "tokenizer_config.json"]
     files.write_manifest(folder, names)
 
@@ -87,7 +87,8 @@ def _token_ids(tokenizer: Tokenizer) -> dict[str, object]:
     return {"bos_token_id": None, "eos_token_id": roles.end, "pad_token_id": roles.pad}
 
 
-def _tokenizer_config(tokenizer: Tokenizer) -> dict[str, object]:
+def tokenizer_config(tokenizer: Tokenizer) -> dict[str, object]:
+    """tokenizer_config.json: which special tokens end and pad."""
     named = {"eos_token": tokenizer.roles.end, "pad_token": tokenizer.roles.pad}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
