@@ -21,6 +21,7 @@ With torch:
     hf_load, hf_export   folders of the three families, in and out; hf_names: their tensors' names
     onnx_graph, onnx_folder      the network as an ONNX graph, and the dated folder it lies in
     onnx_network, onnx_parity    that graph in onnxruntime, and how far it is from the network
+    onnx_engine                  the same requests as engine/ answered by that graph
 
 `docs/model.md` has the shapes, the rules and the formats.
 """

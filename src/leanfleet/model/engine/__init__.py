@@ -1,6 +1,7 @@
 """Generation: many requests, each a prompt and K samples, on one network at a time. No sockets.
 
     request    what is asked and answered: plain values
+    limits     what an engine may use, and which requests it takes
     sampling   one random stream per sample; temperature, top-p, first tokens without replacement
     prefill    a prompt's keys, values, first logits and value, computed once; the prefix cache
     lanes      memory of running groups, and their attention: a prompt is shared by its samples

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from leanfleet.model.engine.lanes import Lanes
-from leanfleet.model.engine.prefill import PrefixCache, padded_rows
+from leanfleet.model.engine.prefill import PrefixCache, padded_rows, prefill
 from leanfleet.model.engine.request import Answer, Request, Sample
 from leanfleet.model.engine.sampling import draw, first_tokens, streams
 from leanfleet.model.network import Network
@@ -68,7 +69,7 @@ class Cohort:
         self._any_forbidden = bool(self._forbidden.any())
         self._memory = Lanes(network.config, lanes, width, prompt, own, weight.dtype, weight.device)
         self._lanes: list[_Lane] = []
-        self.cache = PrefixCache(network, cache_tokens)
+        self.cache = PrefixCache(partial(prefill, network), cache_tokens)
         self.tokens = 0
 
     @property

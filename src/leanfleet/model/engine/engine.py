@@ -10,43 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 
 from leanfleet.model.engine.cohort import Cohort
+from leanfleet.model.engine.limits import Limits, Metrics
 from leanfleet.model.engine.request import Answer, Request
 from leanfleet.model.network import Network
-from leanfleet.model.prompt import StateTooLong
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Memory of an engine. `lanes` × `width` rows run at once; a request of more samples than
-    `width` takes several lanes. `longest`: tokens of a sample, the end included."""
-
-    lanes: int = 64
-    width: int = 8
-    longest: int = 64
-    prompt: int | None = None  # tokens of a prompt; None: what the context leaves
-    cache_tokens: int = 65_536  # of prompts kept
-
-    def __post_init__(self) -> None:
-        if min(self.lanes, self.width, self.longest) < 1 or self.cache_tokens < 0:
-            raise ValueError(f"limits must be positive: {self}")
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Counted since the engine was made. `tokens`: drawn by steps, first tokens aside."""
-
-    steps: int
-    tokens: int
-    answers: int
-    cache_hits: int
-    cache_misses: int
-    waiting: int
-    running: int
+__all__ = ["Engine", "Limits", "Metrics"]
 
 
 class Engine:
@@ -62,14 +34,7 @@ class Engine:
     ) -> None:
         self.limits = limits or Limits()
         self._end = end
-        self._room = network.config.context - self.limits.longest
-        if self.limits.prompt is not None:
-            self._room = min(self._room, self.limits.prompt)
-        if self._room < 1:
-            raise ValueError(
-                f"samples of {self.limits.longest} tokens leave no room for a prompt in a context "
-                f"of {network.config.context}"
-            )
+        self._room = self.limits.room(network.config.context)
         self._allowed = torch.ones(network.config.vocabulary, dtype=torch.bool)
         self._allowed[list(forbidden)] = False
         self._allowed[end] = True
@@ -89,23 +54,8 @@ class Engine:
         return bool(self._waiting) or any(cohort.running for cohort in self._cohorts)
 
     def submit(self, request: Request) -> int:
-        """Queues a request; the name its answer will have.
-
-        Raises StateTooLong for a prompt that does not fit (nothing is ever cut), ValueError for a
-        request beyond the engine's limits or with unknown tokens.
-        """
-        limits = self.limits
-        if len(request.prompt) > self._room:
-            raise StateTooLong(len(request.prompt), self._room)
-        if request.longest > limits.longest:
-            raise ValueError(f"samples of {request.longest} tokens; at most {limits.longest}")
-        if request.samples > limits.lanes * limits.width:
-            raise ValueError(
-                f"{request.samples} samples; at most {limits.lanes * limits.width} at once"
-            )
-        vocabulary = len(self._allowed)
-        if not all(0 <= token < vocabulary for token in request.prompt):
-            raise ValueError(f"a token of the prompt is not among the {vocabulary} of the network")
+        """Queues a request; the name its answer will have. Raises as `Limits.check`."""
+        self.limits.check(request, self._room, len(self._allowed))
         self._names += 1
         self._waiting.append((self._names, request))
         return self._names

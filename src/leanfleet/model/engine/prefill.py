@@ -10,6 +10,7 @@ Shapes: L layers, G heads of keys and values, T tokens, D numbers per head, V vo
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -84,10 +85,13 @@ class _Recorder:
 
 
 class PrefixCache:
-    """The prompts used last, up to so many tokens. `hits` and `misses` are counted."""
+    """The prompts used last, up to so many tokens. `hits` and `misses` are counted.
 
-    def __init__(self, network: Network, tokens: int) -> None:
-        self._network, self._room = network, tokens
+    `compute`: what a prompt and its `value_at` give.
+    """
+
+    def __init__(self, compute: Callable[[tuple[int, ...], int], Prefix], tokens: int) -> None:
+        self._compute, self._room = compute, tokens
         self._held: OrderedDict[tuple[tuple[int, ...], int], Prefix] = OrderedDict()
         self._tokens = 0
         self.hits = self.misses = 0
@@ -103,7 +107,7 @@ class PrefixCache:
             self._held.move_to_end(key)
             return self._held[key]
         self.misses += 1
-        prefix = prefill(self._network, prompt, value_at)
+        prefix = self._compute(prompt, value_at)
         if prefix.length <= self._room:
             self._held[key] = prefix
             self._tokens += prefix.length
