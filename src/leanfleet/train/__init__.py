@@ -3,6 +3,25 @@
 Without torch:
     transitions  rows of (state, tactic, value …) in Parquet: written whole, read checked
     collected    the rows of a verified proof
+    extract      the rows of written proofs; imports: those of others' files
+    config       a chain of stages as YAML; identity: what of it decides the losses
+    corpora      documents of .lean, .txt and .jsonl files
+    samples      documents and transitions as token ids, with what is to be said
+    packing      samples into rows, rows into an endless order of batches
+    data         the three together: the data of a stage, split by theorem
+    calibration  the value head's expectations beside the truth, and their plot
+    checkpoints  folders of checkpoints: found, checked, finished, thinned out
+    chain        the stages of a run in one folder
+    launch       ranks as processes of this machine, watched
+
+With torch:
+    batches      rows as tensors; losses: what is minimised
+    optimiser    AdamW, the rate of each step, DeepSpeed's configuration
+    ranks        the processes that train together; rank: one of them, `python -m`
+    engine       DeepSpeed: begun, loaded, saved, its whole network taken out
+    trainer      one stage, step by step; evaluation: measuring it
+    record       lines of JSON and TensorBoard; speed: MFU
+    estimate     what a training will cost
 
 `docs/training.md` has the schema and the rules.
 """

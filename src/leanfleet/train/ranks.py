@@ -1,0 +1,86 @@
+"""The processes that train together: who this one is, and what they agree on.
+
+The five variables RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from whoever starts
+the ranks (launch.py, torchrun, srun). It knows no training.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+PARENT = "LEANFLEET_TRAIN_PARENT"
+"""The process that started this one: a rank stops when it is gone."""
+
+PATIENCE = timedelta(minutes=30)
+
+
+@dataclass
+class Ranks:
+    """This process among the others."""
+
+    rank: int
+    world: int
+    device: torch.device
+    _stop: list[int] = field(default_factory=list)  # signals that came
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes and reports."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all ranks, on the CPU. Every rank calls it."""
+        if self.world == 1:
+            return tensor
+        moved = tensor.to(self.device)
+        distributed.all_reduce(moved)
+        return moved.to(tensor.device)
+
+    def barrier(self) -> None:
+        """Waits for all."""
+        if self.world > 1:
+            distributed.barrier()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether a signal came, or whoever started this process is gone."""
+        parent = os.environ.get(PARENT)
+        return bool(self._stop) or (parent is not None and str(os.getppid()) != parent)
+
+    def listen(self) -> None:
+        """From here on SIGTERM, SIGINT and SIGUSR2 are remembered; work stops at a step's end."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            signal.signal(number, lambda received, _frame: self._stop.append(received))
+
+
+def join(threads: int | None) -> Ranks:
+    """Meets the other ranks. Raises ValueError if the environment does not say who this one is."""
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} not set: start ranks with `leanfleet train --ranks N`, torchrun, "
+            "or srun with these five variables"
+        )
+    rank, local, world = (int(os.environ[name]) for name in VARIABLES[:3])
+    # Slow to import, and noisy.
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    import deepspeed
+
+    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // world))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local)
+        device, backend = torch.device("cuda", local), "nccl"
+    else:
+        device, backend = torch.device("cpu"), "gloo"
+        # Used in inference alone, and compiled for a minute and a half on first use.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(backend, verbose=False, timeout=PATIENCE)
+    return Ranks(rank, world, device)

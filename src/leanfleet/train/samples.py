@@ -1,0 +1,156 @@
+"""Texts and transitions as token ids: what is read, what is to be said, where a value is known.
+
+A document becomes pieces: one, or as many as it needs, each going on with the last token of the one
+before, so that every token but the document's first is to be said exactly once. A transition
+becomes one piece: the prompt that policies use, the tactic, the end token. Only the latter two are
+to be said. What does not fit a row is left out, counted and listed; nothing is cropped. It knows no
+torch and no rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from leanfleet.model.prompt import StateTooLong
+from leanfleet.model.tokenizer import Tokenizer
+from leanfleet.policies.format import Prompter
+from leanfleet.train.corpora import Document
+from leanfleet.train.transitions import Transition
+
+MAX_LISTED = 1000
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What was left out: its name, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N samples, one after the other. No sample is empty.
+
+    tokens uint32 [sum of lengths]; starts int64 [N + 1]; first_target int32 [N] ≥ 1: tokens from
+    there on are to be said, those before a transition's are its prompt; value_at int32 [N] or −1;
+    distance float32 [N]: to the proof, in tactics, NaN where unknown. `skipped`: the first
+    MAX_LISTED of `left_out`.
+    """
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    first_target: np.ndarray
+    value_at: np.ndarray
+    distance: np.ndarray
+    skipped: tuple[Skipped, ...] = ()
+    left_out: int = 0
+    repeated: int = 0  # tokens that two pieces of a document share
+
+    def __len__(self) -> int:
+        return len(self.first_target)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens [N]."""
+        return np.diff(self.starts)
+
+    @property
+    def targets(self) -> int:
+        """Tokens to be said, of all samples."""
+        return int((self.lengths - self.first_target).sum())
+
+    def ids(self, index: int) -> np.ndarray:
+        """The tokens of one sample."""
+        return self.tokens[self.starts[index] : self.starts[index + 1]]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal samples in equal order."""
+        digest = hashlib.sha256()
+        for part in (self.tokens, self.starts, self.first_target, self.value_at, self.distance):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+        self.first, self.at, self.distance = [], [], []
+        self.skipped: list[Skipped] = []
+        self.left_out = self.repeated = 0
+
+    def add(self, ids: list[int], first: int, at: int = NONE, distance: float = np.nan) -> None:
+        assert 1 <= first < len(ids)
+        self.parts.append(np.asarray(ids, np.uint32))
+        self.first.append(first)
+        self.at.append(at)
+        self.distance.append(distance)
+
+    def skip(self, name: str, reason: str) -> None:
+        self.left_out += 1
+        if len(self.skipped) < MAX_LISTED:
+            self.skipped.append(Skipped(name, reason))
+
+    def samples(self) -> Samples:
+        lengths = [len(part) for part in self.parts]
+        return Samples(
+            np.concatenate(self.parts) if self.parts else np.zeros(0, np.uint32),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.asarray(self.first, np.int32),
+            np.asarray(self.at, np.int32),
+            np.asarray(self.distance, np.float32),
+            tuple(self.skipped),
+            self.left_out,
+            self.repeated,
+        )
+
+
+def text_samples(found: Iterable[Document], tokenizer: Tokenizer, room: int) -> Samples:
+    """Documents, each with the end token, in pieces of at most `room` tokens."""
+    if tokenizer.roles.end is None:
+        raise ValueError("this tokenizer has no end token: documents would run into one another")
+    builder = _Builder()
+    for document in found:
+        try:
+            ids = [*tokenizer.encode(document.text), tokenizer.roles.end]
+        except ValueError as error:
+            builder.skip(document.where, str(error))
+            continue
+        if len(ids) < 2:
+            builder.skip(document.where, "an empty text")
+            continue
+        # Pieces share a token: it is read again, and what follows it is said.
+        for start in range(0, len(ids) - 1, room - 1):
+            builder.add(ids[start : start + room], first=1)
+            builder.repeated += start > 0
+    return builder.samples()
+
+
+def transition_samples(rows: Iterable[Transition], prompter: Prompter, room: int) -> Samples:
+    """Transitions: prompt, tactic, end. Those longer than `room` are left out."""
+    builder = _Builder()
+    for row in rows:
+        try:
+            prompt = prompter.state(row.state, room)
+            ids = [*prompt.ids, *prompter.tokenizer.encode(row.tactic), prompter.end]
+        except StateTooLong as error:
+            builder.skip(
+                row.theorem, f"a state of {error.tokens} tokens or more, in rows of {room}"
+            )
+            continue
+        except ValueError as error:
+            builder.skip(row.theorem, str(error))
+            continue
+        if len(ids) > room:
+            builder.skip(row.theorem, f"state and tactic have {len(ids)} tokens, in rows of {room}")
+            continue
+        known = row.value is not None
+        distance = -row.value if known else np.nan
+        builder.add(ids, len(prompt.ids), prompt.value_at if known else NONE, distance)
+    return builder.samples()

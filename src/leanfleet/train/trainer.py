@@ -1,0 +1,362 @@
+"""One stage of training, by all ranks together, on DeepSpeed.
+
+Everything that decides a step is a function of its number: rows, learning rate, counts. So a stage
+goes on after its latest checkpoint with the losses that it would have had. Ranks agree on stopping
+in the sum that every step has anyway. It knows samples and a network, no files of data.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leanfleet.model import checkpoint as weights_folder
+from leanfleet.model import count
+from leanfleet.model.network import Network
+from leanfleet.model.tokenizer import Tokenizer
+from leanfleet.policies.format import FILE as FORMAT_FILE
+from leanfleet.policies.format import Prompter
+from leanfleet.train import calibration, checkpoints, engine, evaluation, identity
+from leanfleet.train.batches import make_batch, shares
+from leanfleet.train.checkpoints import Position
+from leanfleet.train.config import StageConfig, TrainConfig
+from leanfleet.train.data import StageData, stage_steps
+from leanfleet.train.losses import Learner, finite, objective
+from leanfleet.train.optimiser import clips_itself, learning_rate
+from leanfleet.train.ranks import Ranks
+from leanfleet.train.record import Record
+from leanfleet.train.speed import matmul_peak, training_flops
+
+CHECKPOINTS, WEIGHTS, BEST, CALIBRATION = "checkpoints", "weights", "best", "calibration.svg"
+_BYTES_PER_PARAMETER = 16  # weights, two moments, and a master copy where there is one
+
+
+class TrainingStopped(ValueError):
+    """A loss or a gradient that is no number, or far too large. The last checkpoint is good."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a stage begins with. `source`: a hash of these weights."""
+
+    network: Network
+    tokenizer: Tokenizer
+    prompter: Prompter | None
+    source: str
+
+
+class Stage:
+    """One stage in one folder."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: StageConfig,
+        folder: Path,
+        begun: Begun,
+        data: StageData,
+        ranks: Ranks,
+        *,
+        fork: bool = False,
+    ) -> None:
+        self.config, self.stage, self.folder = config, stage, folder
+        self.begun, self.data, self.ranks = begun, data, ranks
+        self.steps = stage_steps(stage, data)
+        self.checkpoints = folder / CHECKPOINTS
+        self.identity = identity.identity(
+            config,
+            stage,
+            begun.network.config,
+            begun.tokenizer.hash,
+            data=data.train.fingerprint,
+            start=begun.source,
+        )
+        self._best: tuple[float, int] | None = None
+        self._saved = 0
+        self._record: Record | None = None
+        kept = self._latest(fork)
+        self._learner = Learner(begun.network).train()
+        micro = len(shares([()] * stage.batch_rows, 0, ranks.world, stage.micro_rows))
+        self._engine, self.done = engine.begin(
+            self._learner, config.deepspeed, stage, micro, kept, self.checkpoints, ranks
+        )
+
+    def run(self) -> bool:
+        """To the end (True), or until asked to stop (False). Raises TrainingStopped, ValueError."""
+        first = self.ranks.first
+        if first:
+            self._record = Record(self.folder, self.done)
+            self._tell("stage", **self._about())
+        try:
+            peak = self._peak()
+            while self.done < self.steps:
+                stop = self._step(peak)
+                step = self.done
+                better = False
+                if step % self.stage.evaluate_every == 0 or step == self.steps:
+                    better = self._evaluate()
+                if better or stop or step % self.stage.save_every == 0 or step == self.steps:
+                    self._save()
+                if stop and step < self.steps:
+                    self._tell("stopped", step=step)
+                    return False
+            self._finish()
+            return True
+        finally:
+            if self._record is not None:
+                self._record.close()
+
+    # --- a step -----------------------------------------------------------------------------------
+
+    def _step(self, peak: float) -> bool:
+        """One step of the optimiser; whether some rank was asked to stop."""
+        began = time.perf_counter()
+        stage, ranks, train = self.stage, self.ranks, self.data.train
+        rows = self.data.order.batch(self.done)
+        samples = [index for row in rows for index in row]
+        lengths = train.lengths[samples]
+        targets = int((lengths - train.first_target[samples]).sum())
+        values = int((train.value_at[samples] >= 0).sum())
+        rate = learning_rate(stage, self.done, self.steps)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = rate
+        totals = torch.zeros(3, dtype=torch.float64)
+        micro = shares(rows, ranks.rank, ranks.world, stage.micro_rows)
+        for number, part in enumerate(micro):
+            batch = make_batch(train, part, self.data.room).to(ranks.device)
+            sums = self._engine(batch)
+            loss = objective(sums, targets, values, stage.value_weight, ranks.world)
+            self._engine.backward(loss, scale_wrt_gas=False)
+            totals[:2] += torch.stack([sums.tokens, sums.values]).detach().cpu()
+            if number < len(micro) - 1:
+                self._engine.step()
+        totals[2] = ranks.asked_to_stop
+        totals = ranks.sum(totals)
+        loss, value_loss = float(totals[0]) / max(targets, 1), float(totals[1]) / max(values, 1)
+        self._check("loss", loss)
+        if clips_itself(self.config.deepspeed):
+            weights = self._learner.parameters()
+            norm = float(torch.nn.utils.clip_grad_norm_(weights, stage.clip))
+            self._check("gradient", norm)
+            self._engine.step()
+        else:
+            self._engine.step()
+            norm = float(self._engine.get_global_grad_norm())
+            self._check("gradient", norm)
+        self.done += 1
+        seconds = time.perf_counter() - began
+        flops = training_flops(self.begun.network.config, lengths, targets)
+        used = int(lengths.sum())
+        self._tell(
+            "step",
+            step=self.done,
+            loss=loss,
+            value_loss=value_loss if values else None,
+            gradient_norm=norm,
+            learning_rate=rate,
+            tokens=used,
+            seconds=round(seconds, 4),
+            tokens_per_second=used / seconds,
+            mfu=flops / seconds / peak,
+        )
+        return bool(totals[2])
+
+    def _check(self, what: str, value: float) -> None:
+        limit = self.stage.gradient_limit
+        if finite(value) and (what == "loss" or value <= limit):
+            return
+        how = (
+            "is not a number" if not finite(value) else f"has the norm {value:.3g}, above {limit:g}"
+        )
+        rate = learning_rate(self.stage, self.done, self.steps)
+        good = (
+            f"the checkpoint of step {self._saved} is good"
+            if self._saved
+            else "there is no checkpoint of this stage yet"
+        )
+        raise TrainingStopped(
+            f"stage {self.stage.name}, step {self.done + 1}: the {what} {how} (learning rate "
+            f"{rate:.3g}); {good}. Lower learning_rate, lengthen warmup or lower clip, and go on with "
+            "--fork"
+        )
+
+    def _peak(self) -> float:
+        """Operations a second of all ranks, measured while all of them compute."""
+        half = self.config.deepspeed.precision == "bfloat16"
+        self.ranks.barrier()
+        own = matmul_peak(self.ranks.device, torch.bfloat16 if half else torch.float32)
+        return float(self.ranks.sum(torch.tensor([own], dtype=torch.float64)))
+
+    # --- between steps ----------------------------------------------------------------------------
+
+    def _evaluate(self) -> bool:
+        """Measures; whether the validation loss is the lowest so far."""
+        valid, stage = self.data.valid, self.stage
+        if not len(valid):
+            return False
+        device = self.ranks.device
+        with _measuring(self._learner):
+            found = evaluation.measure(
+                lambda batch: self._engine(batch.to(device), measure=True),
+                valid,
+                self.data.room,
+                stage.micro_rows or -(-stage.batch_rows // self.ranks.world),
+                self.ranks.rank,
+                self.ranks.world,
+                self.ranks.sum,
+            )
+        matched = None
+        if stage.kind == "sft" and stage.match_states:
+            network = engine.whole_network(self._engine, self.config.deepspeed, self.ranks)
+            if network is not None:
+                assert self.begun.prompter is not None
+                matched = self._topk(network, self.begun.prompter)
+        if self.ranks.first:
+            numbers = {key: value for key, value in asdict(found).items() if key != "bins"}
+            bins = [asdict(each) for each in found.bins]
+            self._tell("evaluation", step=self.done, **numbers, topk=matched, bins=bins)
+            if found.bins:
+                svg = calibration.plot(found.bins)
+                (self.folder / CALIBRATION).write_text(svg, encoding="utf-8")
+        better = self._best is None or found.loss < self._best[0]
+        if better:
+            self._best = (found.loss, self.done)
+            if stage.export == "best":
+                self._export(BEST)
+        return better
+
+    def _topk(self, network: Network, prompter: Prompter) -> float | None:
+        stage = self.stage
+        with _measuring(self._learner):
+            return evaluation.topk(
+                network,
+                self.data.valid,
+                prompter,
+                stage.match_states,
+                stage.match_samples,
+                self.config.seed,
+            )
+
+    def _save(self) -> None:
+        """A checkpoint of this step, by all ranks. Raises ValueError where it can't be written."""
+        if self._saved == self.done:
+            return
+        size = _BYTES_PER_PARAMETER * count.parameters(self.begun.network.config)
+        best, best_step = self._best or (None, None)
+        position = Position(
+            step=self.done,
+            world=self.ranks.world,
+            zero_stage=self.config.deepspeed.zero_stage,
+            tokenizer=self.begun.tokenizer.hash,
+            identity=self.identity,
+            best=best,
+            best_step=best_step,
+        )
+        try:
+            if self.ranks.first:
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+                checkpoints.check_room(self.checkpoints, size)
+            engine.save(self._engine, self.checkpoints)
+            if self.ranks.first:
+                path = checkpoints.finish(self.checkpoints, position)
+                checkpoints.thin_out(self.checkpoints, self.stage.keep, best_step)
+        except (OSError, RuntimeError, ValueError) as error:
+            checkpoints.clean(self.checkpoints)
+            before = f"that of step {self._saved} is intact" if self._saved else "there is none yet"
+            raise ValueError(
+                f"stage {self.stage.name}: the checkpoint of step {self.done} could not be written "
+                f"({_reason(error)}); {before}. Make room and run again to go on"
+            ) from error
+        self.ranks.barrier()
+        self._saved = self.done
+        if self.ranks.first:
+            self._tell("checkpoint", step=self.done, path=str(path))
+
+    def _latest(self, fork: bool) -> checkpoints.Kept | None:
+        """The checkpoint to go on from. Raises ValueError: damaged, or of another configuration."""
+        if self.ranks.first:
+            checkpoints.clean(self.checkpoints)
+        self.ranks.barrier()
+        kept = checkpoints.latest(self.checkpoints)
+        if kept is None:
+            return None
+        position = kept.position
+        self.begun.tokenizer.check(position.tokenizer, str(kept.folder))
+        identity.check(position.identity, self.identity, str(kept.folder), fork)
+        self._saved = position.step
+        if position.best is not None and position.best_step is not None:
+            self._best = (position.best, position.best_step)
+        return kept
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        if self.stage.export == "best" and (self.folder / BEST).is_dir():
+            if self.ranks.first:
+                shutil.rmtree(self.folder / WEIGHTS, ignore_errors=True)
+                (self.folder / BEST).rename(self.folder / WEIGHTS)
+        else:
+            self._export(WEIGHTS)
+        self._tell("done", step=self.done, weights=str(self.folder / WEIGHTS))
+        self.ranks.barrier()
+
+    def _export(self, name: str) -> None:
+        """A folder of weights, there as a whole or not at all. Every rank calls it."""
+        network = engine.whole_network(self._engine, self.config.deepspeed, self.ranks)
+        if network is None:
+            return
+        target, aside = self.folder / name, self.folder / f".{name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        note = f"{self.config.name}, {self.stage.name}"
+        weights_folder.save(
+            weights_folder.Checkpoint(network, self.begun.tokenizer, self.done, note), aside
+        )
+        if self.config.prompt is not None:
+            shutil.copyfile(self.config.prompt, aside / FORMAT_FILE)
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+
+    def _about(self) -> dict[str, Any]:
+        data = self.data
+        return {
+            "name": self.stage.name,
+            "steps": self.steps,
+            "from": self.done,
+            "rows": data.order.rows,
+            "waste": data.order.waste,
+            "samples": len(data.train),
+            "valid": len(data.valid),
+            "valid_shared": data.shared,
+            "left_out": data.left_out,
+            "parameters": count.parameters(self.begun.network.config),
+            "ranks": self.ranks.world,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _tell(self, kind: str, **fields: Any) -> None:
+        if self._record is not None:
+            self._record.write(kind, **fields)
+
+
+@contextmanager
+def _measuring(learner: Learner) -> Iterator[None]:
+    """No gradients, and the network in its measuring mode, for as long as it is open."""
+    learner.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        learner.train()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).split("\n", 1)[0]
