@@ -5,6 +5,8 @@ examples:
   python tools/evaluate_minif2f.py --benchmark minif2f.jsonl --out runs/minif2f
   python tools/evaluate_minif2f.py --benchmark putnam/src/ --out runs/putnam --simulations 200
   python tools/evaluate_minif2f.py --benchmark test.jsonl --header core.lean --attempts 4 --out runs/x
+  python tools/evaluate_minif2f.py --benchmark minif2f.jsonl --out runs/w --policy FOLDER \\
+      --mode whole --attempts 32 --set policy.prompt=configs/prompts/deepseek-prover-v2.yaml
   python tools/evaluate_minif2f.py compare runs/x runs/y     the same theorems, in pairs
   python tools/evaluate_minif2f.py verify runs/x             judge every proof once more
   python tools/evaluate_minif2f.py report runs/x             make summary and report anew
@@ -35,10 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.get(given[0]) if given else None
     from leanfleet.evaluate.runner import LeanBroken
     from leanfleet.lean.environment import LeanStartError
+    from leanfleet.policy import PolicyUnavailable
 
     try:
         return command(given[1:]) if command else _evaluate(given)
-    except (LeanStartError, LeanBroken) as error:
+    except (LeanStartError, LeanBroken, PolicyUnavailable) as error:
         return _fail(str(error), EXIT_INFRASTRUCTURE)
     except ValueError as error:
         return _fail(str(error), EXIT_BAD_INPUT)
@@ -68,8 +71,23 @@ def _options() -> argparse.ArgumentParser:
         help="see docs/benchmarks.md",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if need be")
-    parser.add_argument("--policy", default="menu", help="what proposes tactics (%(default)s)")
+    parser.add_argument(
+        "--policy",
+        default="menu",
+        metavar="P",
+        help="menu, a folder of weights, or a run's folder with policy servers (%(default)s)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("step", "whole"),
+        default="step",
+        help="a search tactic by tactic, or complete proofs, one an attempt (%(default)s)",
+    )
     parser.add_argument("--attempts", type=int, default=1, metavar="K", help="at each theorem (1)")
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="of an answer (64; with --mode whole 2048)"
+    )
+    parser.add_argument("--temperature", type=float, metavar="T", help="of a network's answers (1)")
     parser.add_argument(
         "--simulations",
         type=int,
@@ -90,7 +108,14 @@ def _options() -> argparse.ArgumentParser:
         "--noise",
         type=float,
         metavar="X",
-        help="Gumbel noise on log priors (0; with more attempts than one 1, else they are copies)",
+        help="Gumbel noise on log priors (0; the menu with more attempts than one: 1)",
+    )
+    parser.add_argument(
+        "--menu-weight",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="of the menu's priors beside a network's (%(default)s: the network alone)",
     )
     parser.add_argument(
         "--labels",
@@ -104,7 +129,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="put what the folder has aside and begin anew"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML whose `lean` is used")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML whose `lean` and `policy` are used"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change one value of it, such as lean.processes=4",
@@ -117,33 +144,39 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _evaluate(arguments: list[str]) -> int:
+    import msgspec
+
     from leanfleet import eventloop
     from leanfleet.config import load_config, parse_config
     from leanfleet.evaluate.benchmarks import read_benchmark
-    from leanfleet.evaluate.policies import policy_factory
     from leanfleet.evaluate.runner import SEARCHES_PER_PROCESS
     from leanfleet.evaluate.session import evaluate, read_labels, write_reports
     from leanfleet.evaluate.settings import Settings
-    from leanfleet.progress import reporter
+    from leanfleet.progress import Reporter, reporter
     from leanfleet.roles.lean import local_server
+    from leanfleet.roles.policies import MENU, check, opened
     from leanfleet.theorem import read_text
 
     given = _options().parse_args(arguments)
     defaults = ["lean.seconds=60"]  # limits that a busy machine can't reach: heartbeats decide
+    overrides = _policy_overrides(given)
     if given.config is not None:
-        config = load_config(given.config, given.overrides).lean
+        experiment = load_config(given.config, overrides + given.overrides)
     else:
-        overrides = defaults + given.overrides
-        config = parse_config("name: evaluation", "the command line", overrides).lean
+        overrides = defaults + overrides + given.overrides
+        experiment = parse_config("name: evaluation", "the command line", overrides)
+    config, asked = experiment.lean, experiment.policy
     if given.searches is not None and given.searches < 1:
         raise ValueError(f"--searches {given.searches}: at least 1")
     if given.limit < 0:
         raise ValueError(f"--limit {given.limit}: 0 (all) or more")
-    noise = given.noise if given.noise is not None else float(given.attempts > 1)
+    copies = given.attempts > 1 and given.policy == MENU and given.mode == "step"
+    noise = given.noise if given.noise is not None else float(copies)
     settings = Settings(
         policy=given.policy,
+        mode=given.mode,
         attempts=given.attempts,
-        simulations=given.simulations,
+        simulations=given.simulations if given.mode == "step" else 1,
         seconds=given.seconds,
         tactic_heartbeats=config.heartbeats,
         tactic_seconds=config.seconds,
@@ -151,7 +184,9 @@ def _evaluate(arguments: list[str]) -> int:
         seed=given.seed,
         allow=tuple(config.allow),
     )
-    policy_factory(settings)  # an unknown policy is said before Lean is started
+    check(given.policy)  # an unknown policy is said before Lean is started
+    if given.policy == MENU and given.mode == "whole":
+        raise ValueError("--mode whole: the menu writes no proofs; name a folder with --policy")
     benchmark = read_benchmark(
         given.benchmark,
         header=read_text(given.header) if given.header else None,
@@ -161,23 +196,50 @@ def _evaluate(arguments: list[str]) -> int:
     )
     names = [theorem.name for theorem in benchmark.theorems]
     labels = read_labels(given.labels, names) if given.labels else None
+
+    async def run(report: Reporter) -> None:
+        async with opened(given.policy, asked) as source:
+            if source.ask is not None and (source.writes == "proof") != (given.mode == "whole"):
+                raise ValueError(
+                    f"--mode {given.mode}: {given.policy} writes a {source.writes} at a time, by "
+                    f"its prompt format {source.prompt}"
+                )
+            network = {
+                "weights": source.weights,
+                "prompt": source.prompt,
+                "temperature": asked.temperature,
+                "top_p": asked.top_p,
+                "distinct_first": asked.distinct_first,
+                "longest": given.max_tokens or source.longest,
+                "menu_weight": given.menu_weight,
+            }
+            await evaluate(
+                lambda: local_server(config),
+                benchmark,
+                msgspec.structs.replace(settings, **(network if source.ask else {})),
+                given.out,
+                report,
+                searches=given.searches or SEARCHES_PER_PROCESS * config.processes,
+                fresh=given.fresh,
+                ask=source.ask,
+            )
+
     with reporter() as report:
         try:
-            eventloop.run(
-                evaluate(
-                    lambda: local_server(config),
-                    benchmark,
-                    settings,
-                    given.out,
-                    report,
-                    searches=given.searches or SEARCHES_PER_PROCESS * config.processes,
-                    fresh=given.fresh,
-                )
-            )
+            eventloop.run(run(report))
         except KeyboardInterrupt:
             _show(write_reports(given.out, labels), given.out, given.json)
             raise
     return _show(write_reports(given.out, labels), given.out, given.json)
+
+
+def _policy_overrides(given: argparse.Namespace) -> list[str]:
+    """What the options say of `policy` in the configuration; --set comes after and wins."""
+    longest = given.max_tokens
+    if longest is None and given.mode == "whole" and given.config is None:
+        longest = 2048
+    found = {"policy.longest": longest, "policy.temperature": given.temperature}
+    return [f"{key}={value}" for key, value in found.items() if value is not None]
 
 
 def _show(summary: dict[str, Any], folder: Path, as_json: bool) -> int:

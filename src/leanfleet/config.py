@@ -84,6 +84,26 @@ class ProveConfig(Section):
     seconds: float = Field(60.0, gt=0)
 
 
+class PolicyConfig(Section):
+    """A network as a policy: how it is asked, and what its engine may use (docs/policy.md)."""
+
+    prompt: str | None = None  # a prompt format, such as configs/prompts/bfs-prover.yaml
+    temperature: float = Field(1.0, ge=0, le=100)  # 0: the likeliest token
+    top_p: float = Field(1.0, gt=0, le=1)
+    distinct_first: bool = False  # the first tokens of a state's samples differ
+    longest: int = Field(64, ge=1, le=2**20)  # tokens of an answer, its end included
+    prompt_tokens: int | None = Field(None, ge=1)  # at most; None: what the context leaves
+    lanes: int = Field(16, ge=1, le=4096)  # requests at once
+    width: int = Field(8, ge=1, le=1024)  # samples of a request that share a lane
+    cache_tokens: int = Field(65_536, ge=0)  # of prompts kept
+    queue_limit: int = Field(256, ge=1)  # requests waiting before the server says busy
+    company_seconds: float = Field(0.002, ge=0, le=1)  # that an idle engine waits for more
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = Field(None, ge=1, le=1024)  # of torch; None: as torch likes
+    deepspeed: bool = False  # hold the network through deepspeed.init_inference
+
+
 class TheoremConfig(Section):
     """A theorem given in the configuration itself."""
 
@@ -110,6 +130,7 @@ class Experiment(Section):
     cluster: Literal["local"] = "local"  # a site of configs/sites
     lean: LeanConfig = LeanConfig()
     prove: ProveConfig = ProveConfig()
+    policy: PolicyConfig = PolicyConfig()
     theorems: Tuple[TheoremConfig] = ()
 
     @field_validator("theorems")

@@ -149,7 +149,7 @@ async def test_noise_is_repeatable_and_leaves_what_is_proposed():
     assert all(other != first for other in others)
     ratios = [math.log(noisy / prior) for (_, noisy), (_, prior) in zip(first, plain, strict=True)]
     assert len({round(ratio, 6) for ratio in ratios}) == len(ratios)
-    with pytest.raises(ValueError, match="no policy 'oracle'; there are: menu"):
+    with pytest.raises(ValueError, match="no policy 'oracle': it is menu"):
         policy_factory(Settings(policy="oracle"))
 
 

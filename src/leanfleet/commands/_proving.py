@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
     from leanfleet.messages import Theorem
+    from leanfleet.policy import Policy
     from leanfleet.prover import Budget, ProofResult, Statistics
 
 EXIT_PROVED, EXIT_NOT_PROVED, EXIT_BAD_INPUT = 0, 1, 2
@@ -25,6 +26,7 @@ async def prove_all(
     budget: Budget,
     *,
     disprove: bool = False,
+    policies: Callable[[str], Policy] | None = None,
     on_done: Callable[[int, ProofResult], None] = lambda *_: None,
     on_progress: Callable[[int, Statistics], None] = lambda *_: None,
     on_ready: Callable[[str], None] = lambda _: None,
@@ -32,8 +34,8 @@ async def prove_all(
     """One attempt for each theorem, as many at a time as there are Lean processes for search.
 
     Results in the order of the theorems, without their search graphs: `on_done` sees those. The
-    callbacks are told the theorem's place. `disprove`: the negations are tried as well. Raises
-    LeanStartError.
+    callbacks are told the theorem's place. `disprove`: the negations are tried as well. `policies`:
+    from a theorem's name to the policy of its search; None: the menu. Raises LeanStartError.
     """
     from leanfleet.lean.client import LeanUnavailable
     from leanfleet.prover import Outcome, ProofResult, prove, prove_or_disprove
@@ -47,8 +49,13 @@ async def prove_all(
         async def one(number: int, theorem: Theorem) -> ProofResult:
             async with places:
                 try:
+                    policy = policies(theorem.name) if policies else None
                     result = await attempt(
-                        lean, theorem, budget, lambda counts: on_progress(number, counts)
+                        lean,
+                        theorem,
+                        budget,
+                        lambda counts: on_progress(number, counts),
+                        policy=policy,
                     )
                 except LeanUnavailable as error:  # the others' results are not lost for it
                     result = ProofResult(theorem, Outcome.ERROR, message=str(error))

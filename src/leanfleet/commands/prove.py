@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from leanfleet.messages import Theorem
     from leanfleet.prover import ProofResult
 
-POLICIES = {"menu": "tactics from a table, no network"}
-
 _EXAMPLES = """\
   leanfleet prove 'theorem and_swap (p q : Prop) : p ∧ q → q ∧ p'
   leanfleet prove --seconds 20 'theorem t (n : Nat) (h : n % 4 = 3) : n % 2 = 1'
   leanfleet prove --tree out.html 'theorem t (xs : List Nat) : xs.reverse.reverse = xs'
   leanfleet prove --header defs.lean --json 'theorem twice_zero : twice 0 = 0'
   leanfleet prove --file theorems.jsonl --tree pages/   # or a .lean file, or a folder of them
+  leanfleet prove --policy runs/x/weights/v3 'theorem t (n : Nat) : n = n'   # a network
+  leanfleet prove --policy BFS-Prover --set policy.prompt=configs/prompts/bfs-prover.yaml '…'
 
 stdout has the proof (or with --json one object a theorem), stderr the rest. For a false statement
 the proof is one of its negation, `¬ (∀ BINDERS, CONCLUSION)`, and the exit code is 3.
@@ -57,7 +58,10 @@ def register(subparsers) -> None:
         "--seconds", type=float, metavar="S", help="wall clock for each theorem (60)"
     )
     parser.add_argument(
-        "--policy", default="menu", metavar="P", help="what proposes tactics: menu (the default)"
+        "--policy",
+        default="menu",
+        metavar="P",
+        help="what proposes tactics: menu (the default), a folder of weights, or a run's folder",
     )
     parser.add_argument(
         "--no-disprove",
@@ -80,8 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.commands._live import Line
     from leanfleet.commands._proving import exit_code, prove_all
     from leanfleet.prover import Budget
+    from leanfleet.roles.policies import check
 
-    _check_policy(arguments.policy)
+    check(arguments.policy)
     theorems = _theorems(arguments)
     config = _config(arguments)
     lean = config.lean
@@ -101,14 +106,19 @@ def _run(arguments: argparse.Namespace) -> int:
     line.say("starting Lean …")
     try:
         results = eventloop.run(
-            prove_all(
-                lean,
-                theorems,
-                Budget(config.prove.simulations, config.prove.seconds, limits=lean.limits),
-                disprove=not arguments.no_disprove,
-                on_done=done,
-                on_progress=line.update,
-                on_ready=ready,
+            _with_policy(
+                arguments.policy,
+                config,
+                lambda policies: prove_all(
+                    lean,
+                    theorems,
+                    Budget(config.prove.simulations, config.prove.seconds, limits=lean.limits),
+                    disprove=not arguments.no_disprove,
+                    policies=policies,
+                    on_done=done,
+                    on_progress=line.update,
+                    on_ready=ready,
+                ),
             )
         )
     finally:
@@ -116,10 +126,34 @@ def _run(arguments: argparse.Namespace) -> int:
     return pages.exit_code(exit_code(results))
 
 
-def _check_policy(name: str) -> None:
-    if name not in POLICIES:
-        known = ", ".join(f"{known} ({what})" for known, what in POLICIES.items())
-        raise ValueError(f"--policy {name}: there is no such policy. There is: {known}")
+async def _with_policy(name: str, config: Experiment, proving: Callable) -> list[ProofResult]:
+    """Proves with the policy of that name. Raises LeanStartError when nobody answers for it."""
+    from leanfleet.lean.environment import LeanStartError
+    from leanfleet.messages import Drawing
+    from leanfleet.policies.network import NetworkPolicy
+    from leanfleet.policy import PolicyUnavailable
+    from leanfleet.roles.policies import opened
+    from leanfleet.seeds import child_seed
+
+    asked = config.policy
+    drawing = Drawing(asked.temperature, asked.top_p, asked.distinct_first)
+    try:
+        async with opened(name, asked) as source:
+            if source.ask is None:
+                return await proving(None)
+            if source.writes != "tactic":
+                raise ValueError(
+                    f"--policy {name} writes whole proofs, and a search needs tactics; "
+                    "tools/evaluate_minif2f.py has --mode whole"
+                )
+            ask = source.ask
+            return await proving(
+                lambda theorem: NetworkPolicy(
+                    ask, child_seed(config.seed, "prove", theorem), drawing
+                )
+            )
+    except PolicyUnavailable as error:
+        raise LeanStartError(str(error)) from None
 
 
 def _theorems(arguments: argparse.Namespace) -> list[Theorem]:

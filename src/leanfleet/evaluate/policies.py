@@ -3,6 +3,7 @@
 The menu is deterministic, so its attempts would be copies of one another and pass@k would say
 nothing. With noise, the logarithm of each prior gets a Gumbel number drawn from the attempt's seed,
 the state and the tactic: repeatable, independent of the order of events, the same for all attempts.
+A network's samples differ by their seeds already.
 """
 
 from __future__ import annotations
@@ -14,26 +15,34 @@ from dataclasses import replace
 
 from leanfleet.evaluate.settings import Settings
 from leanfleet.messages import Goal
+from leanfleet.policies.mixed import MixedPolicy
+from leanfleet.policies.network import Ask, NetworkPolicy
 from leanfleet.policy import MenuPolicy, Policy
 from leanfleet.search.answers import Proposal
 from leanfleet.seeds import child_seed
 
 PolicyFactory = Callable[[str, int], Policy]  # (theorem's name, attempt) → its policy
-POLICIES = ("menu",)
+MENU = "menu"
 
 
-def policy_factory(settings: Settings) -> PolicyFactory:
-    """What makes the policy of an attempt. Raises ValueError for a policy that there is not."""
-    if settings.policy not in POLICIES:
+def policy_factory(settings: Settings, ask: Ask | None = None) -> PolicyFactory:
+    """What makes the policy of an attempt. `ask`: who answers for a network.
+
+    Raises ValueError for a policy that there is not.
+    """
+    if (settings.policy == MENU) != (ask is None):
         raise ValueError(
-            f"there is no policy {settings.policy!r}; there are: {', '.join(POLICIES)}"
+            f"there is no policy {settings.policy!r}: it is {MENU}, or the folder of a network"
         )
 
     def make(theorem: str, attempt: int) -> Policy:
-        if settings.noise == 0:
-            return MenuPolicy()
         seed = child_seed(settings.seed, "evaluate", theorem, attempt)
-        return Noisy(MenuPolicy(), settings.noise, seed)
+        policy: Policy = MenuPolicy()
+        if ask is not None:
+            policy = NetworkPolicy(ask, seed, settings.drawing, settings.longest)
+            if settings.menu_weight:
+                policy = MixedPolicy(policy, settings.menu_weight)
+        return Noisy(policy, settings.noise, seed) if settings.noise else policy
 
     return make
 
@@ -43,6 +52,14 @@ class Noisy:
 
     def __init__(self, policy: Policy, noise: float, seed: int) -> None:
         self._policy, self._noise, self._seed = policy, noise, seed
+
+    @property
+    def tokens(self) -> int:
+        return tokens_used(self._policy)
+
+    @property
+    def without_network(self) -> int:
+        return states_without_network(self._policy)
 
     async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
         proposal = await self._policy.propose(key, goals, count)
@@ -62,3 +79,8 @@ class Noisy:
 def tokens_used(policy: Policy) -> int:
     """Model tokens that a policy has generated; policies without a model count none."""
     return int(getattr(policy, "tokens", 0))
+
+
+def states_without_network(policy: Policy) -> int:
+    """States that a network could not be asked about, and the menu answered for."""
+    return int(getattr(policy, "without_network", 0))

@@ -65,6 +65,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     lean_cpu_seconds: float = 0.0  # the same in CPU time; 0 where the driver can't tell
     seconds: float = 0.0
     model_tokens: int = 0
+    without_network: int = 0  # states (whole: theorems) that a network could not be asked about
     depth: int = 0
     axioms: tuple[str, ...] = ()
     verdict_key: str = ""

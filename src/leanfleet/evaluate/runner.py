@@ -11,10 +11,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from leanfleet.evaluate.policies import PolicyFactory, policy_factory, tokens_used
+import msgspec
+
+from leanfleet.evaluate.policies import (
+    PolicyFactory,
+    policy_factory,
+    states_without_network,
+    tokens_used,
+)
 from leanfleet.evaluate.results import Attempt, Class, Results, last_rows
 from leanfleet.evaluate.settings import Settings
 from leanfleet.lean.client import LeanClient, LeanUnavailable
@@ -36,6 +43,9 @@ _CLASSES = {
 }
 
 
+OnResult = Callable[[ProofResult, Attempt], None]
+
+
 class LeanBroken(RuntimeError):
     """Nothing but machine errors: no use in going on. What is on disk stays."""
 
@@ -52,7 +62,7 @@ def open_jobs(
 ) -> list[Job]:
     """What is left to do, in the order in which it is done."""
     known = last_rows(rows)
-    refused = _refused(known.values())
+    refused = refused_theorems(known.values())
     jobs = []
     for attempt in range(settings.attempts):
         for theorem in theorems:
@@ -62,7 +72,8 @@ def open_jobs(
     return jobs
 
 
-def _refused(rows: Iterable[Attempt]) -> set[str]:
+def refused_theorems(rows: Iterable[Attempt]) -> set[str]:
+    """Theorems that the Lean at hand does not elaborate."""
     return {row.theorem for row in rows if row.outcome is Class.NOT_ELABORATED}
 
 
@@ -75,12 +86,17 @@ async def run_attempts(
     *,
     searches: int,
     policies: PolicyFactory | None = None,
+    on_result: OnResult | None = None,
 ) -> None:
     """Until every attempt has a row. Cancelled: what is finished is on disk.
 
+    `on_result` is told each result before its row is written: what it keeps is there for every row,
+    and perhaps once more for an attempt that a kill cut off in between.
+
     Raises ValueError when a row can't be written, LeanBroken when Lean fails all the time.
     """
-    run = _Run(lean, theorems, settings, results, report, policies or policy_factory(settings))
+    policies = policies or policy_factory(settings)
+    run = _Run(lean, theorems, settings, results, report, policies, on_result)
     await run.until_done(searches)
 
 
@@ -93,12 +109,14 @@ class _Run:
         results: Results,
         report: Reporter,
         policies: PolicyFactory,
+        on_result: OnResult | None,
     ) -> None:
         self.lean, self.settings, self.results = lean, settings, results
+        self.on_result = on_result
         self.report, self.policies = report, policies
         self.budget = settings.budget
         known = last_rows(results.rows)
-        self.refused = _refused(known.values())
+        self.refused = refused_theorems(known.values())
         self.jobs = deque(open_jobs(theorems, settings, results.rows))
         self.total, self.done = len(self.jobs), 0
         self.solved = {row.theorem for row in known.values() if row.outcome is Class.PROVED}
@@ -137,9 +155,12 @@ class _Run:
             except LeanUnavailable as error:
                 result = ProofResult(job.theorem, Outcome.ERROR, message=str(error))
             row = as_attempt(result, job.attempt, job.retry, self.settings, tokens_used(policy))
+            row = msgspec.structs.replace(row, without_network=states_without_network(policy))
             if row.outcome is Class.PROVED:  # the file first: a row says that it is there
                 text = lean_file(job.theorem, row.proof)
                 self.results.write_proof(row, text, self.settings.attempts)
+            if self.on_result is not None:
+                self.on_result(result, row)
             self.results.append(row)
             self._count(job, row)
 

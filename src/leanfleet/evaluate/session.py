@@ -21,7 +21,7 @@ import msgspec
 
 from leanfleet.evaluate.benchmarks import Benchmark
 from leanfleet.evaluate.content import content_hash
-from leanfleet.evaluate.policies import PolicyFactory
+from leanfleet.evaluate.policies import PolicyFactory, policy_factory
 from leanfleet.evaluate.report import render
 from leanfleet.evaluate.results import (
     MANIFEST,
@@ -36,11 +36,13 @@ from leanfleet.evaluate.results import (
     restore_proofs,
     write_whole,
 )
-from leanfleet.evaluate.runner import open_jobs, run_attempts
+from leanfleet.evaluate.runner import OnResult, open_jobs, run_attempts
 from leanfleet.evaluate.settings import Manifest, Settings
 from leanfleet.evaluate.summary import Labels, outcomes, summarise
+from leanfleet.evaluate.whole import run_whole
 from leanfleet.lean.client import LeanClient
 from leanfleet.messages import LeanError, Theorem
+from leanfleet.policies.network import Ask
 from leanfleet.progress import Reporter
 from leanfleet.theorem import read_text
 
@@ -57,8 +59,12 @@ async def evaluate(
     searches: int,
     fresh: bool = False,
     policies: PolicyFactory | None = None,
+    ask: Ask | None = None,
+    on_result: OnResult | None = None,
 ) -> None:
-    """Runs what the folder still lacks. `policies`: by default what `settings` names.
+    """Runs what the folder still lacks.
+
+    `policies`: by default what `settings` names, with `ask` answering for a network.
 
     Raises ValueError (a mistake of the user, or no room on the disk), LeanStartError, LeanBroken.
     Whatever ends it, the rows so far are on disk.
@@ -82,15 +88,15 @@ async def evaluate(
         for note in benchmark.notes:
             report.note(f"{benchmark.name}: {note}")
         with Results.open(folder, manifest, benchmark.theorems, fresh=fresh) as results:
-            await run_attempts(
-                lean,
-                benchmark.theorems,
-                settings,
-                results,
-                report,
-                searches=searches,
-                policies=policies,
-            )
+            what = lean, benchmark.theorems, settings, results, report
+            if settings.mode == "whole":
+                if ask is None:
+                    raise ValueError("whole proofs are written by a network: name its folder")
+                await run_whole(*what, ask=ask, at_once=searches)
+            else:
+                policies = policies or policy_factory(settings, ask)
+                told = {"policies": policies, "on_result": on_result}
+                await run_attempts(*what, searches=searches, **told)
 
 
 def _is_complete(folder: Path, benchmark: Benchmark, settings: Settings) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from leanfleet.messages import Limits
+from leanfleet.messages import Drawing, Limits
 from leanfleet.prover import Budget
 
 FORMAT = 1  # of the folder
@@ -18,7 +18,8 @@ FORMAT = 1  # of the folder
 class Settings(Struct, frozen=True, kw_only=True):
     """`simulations` is the budget that counts; `seconds` is its safety net."""
 
-    policy: str = "menu"
+    policy: str = "menu"  # or a folder, for people: `weights` says what was in it
+    mode: str = "step"  # tactic by tactic in a search, or whole: complete proofs
     attempts: int = 1  # at each theorem
     simulations: int = 50  # of each attempt
     seconds: float = 900.0  # of each attempt, wall clock
@@ -27,6 +28,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     noise: float = 0.0  # standard Gumbel noise on the logarithms of priors, times this
     seed: int = 0
     allow: tuple[str, ...] = ()  # tactics allowed besides the list
+    weights: str = ""  # hash of weights, tokenizer and prompt format; "" without a network
+    prompt: str = ""  # the prompt format's name
+    temperature: float = 1.0  # how a network's tokens are drawn, with the next two
+    top_p: float = 1.0
+    distinct_first: bool = False
+    longest: int = 0  # tokens of a network's answer
+    menu_weight: float = 0.0  # of the menu's priors beside a network's; 0: the network alone
 
     def __post_init__(self) -> None:
         wrong = [
@@ -37,12 +45,18 @@ class Settings(Struct, frozen=True, kw_only=True):
                 ("seconds", "above 0", 0 < self.seconds < 1e9),
                 ("tactic_heartbeats", "at least 1", self.tactic_heartbeats >= 1),
                 ("tactic_seconds", "above 0", 0 < self.tactic_seconds < 1e6),
+                ("mode", "step or whole", self.mode in ("step", "whole")),
                 ("noise", "from 0 to 100", 0 <= self.noise <= 100),
+                ("menu_weight", "from 0 to below 1", 0 <= self.menu_weight < 1),
             )
             if not good
         ]
         if wrong:
             raise ValueError("evaluation: " + "; ".join(wrong))
+
+    @property
+    def drawing(self) -> Drawing:
+        return Drawing(self.temperature, self.top_p, self.distinct_first)
 
     @property
     def budget(self) -> Budget:

@@ -79,7 +79,7 @@ async def serve(
             max_message_bytes=server.options.max_message_bytes,
             payload_version=PAYLOAD_VERSION,
         )
-        endpoint = _reachable(await sockets.start())
+        endpoint = reachable(await sockets.start())
         published = None
         try:
             if endpoints is not None:
@@ -143,7 +143,7 @@ def _handler(server: LeanServer) -> wire.server.Handler:
     return handle
 
 
-def _reachable(endpoint: str) -> str:
+def reachable(endpoint: str) -> str:
     """The endpoint with an address of this machine where it names all of them."""
     if re.match(r"tcp://(0\.0\.0\.0|\[::\]):", endpoint):
         return f"tcp://{_own_address()}:{endpoint.rsplit(':', 1)[1]}"
