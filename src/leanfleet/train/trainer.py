@@ -81,6 +81,7 @@ class Stage:
         self._best: tuple[float, int] | None = None
         self._saved = 0
         self._record: Record | None = None
+        self._peak: float | None = None
         kept = self._latest(fork)
         self._learner = Learner(begun.network).train()
         micro = len(shares([()] * stage.batch_rows, 0, ranks.world, stage.micro_rows))
@@ -90,14 +91,10 @@ class Stage:
 
     def run(self) -> bool:
         """To the end (True), or until asked to stop (False). Raises TrainingStopped, ValueError."""
-        first = self.ranks.first
-        if first:
-            self._record = Record(self.folder, self.done)
-            self._tell("stage", **self._about())
+        self.start_record()
         try:
-            peak = self._peak()
             while self.done < self.steps:
-                stop = self._step(peak)
+                stop = self.step()
                 step = self.done
                 better = False
                 if step % self.stage.evaluate_every == 0 or step == self.steps:
@@ -113,10 +110,18 @@ class Stage:
             if self._record is not None:
                 self._record.close()
 
+    def start_record(self) -> None:
+        """From here on rank 0 writes down what happens; `run` begins with it."""
+        if self.ranks.first:
+            self._record = Record(self.folder, self.done)
+            self._tell("stage", **self._about())
+
     # --- a step -----------------------------------------------------------------------------------
 
-    def _step(self, peak: float) -> bool:
-        """One step of the optimiser; whether some rank was asked to stop."""
+    def step(self) -> bool:
+        """One step of the optimiser; whether some rank was asked to stop. Every rank calls it."""
+        if self._peak is None:
+            self._peak = self._measured_peak()
         began = time.perf_counter()
         stage, ranks, train = self.stage, self.ranks, self.data.train
         rows = self.data.order.batch(self.done)
@@ -164,7 +169,7 @@ class Stage:
             tokens=used,
             seconds=round(seconds, 4),
             tokens_per_second=used / seconds,
-            mfu=flops / seconds / peak,
+            mfu=flops / seconds / self._peak,
         )
         return bool(totals[2])
 
@@ -187,7 +192,7 @@ class Stage:
             "--fork"
         )
 
-    def _peak(self) -> float:
+    def _measured_peak(self) -> float:
         """Operations a second of all ranks, measured while all of them compute."""
         half = self.config.deepspeed.precision == "bfloat16"
         self.ranks.barrier()
