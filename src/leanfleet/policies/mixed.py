@@ -47,6 +47,11 @@ class MixedPolicy:
         """Drawn by the network so far."""
         return int(getattr(self._network, "tokens", 0))
 
+    @property
+    def without_network(self) -> int:
+        """States that the network could not be asked about."""
+        return int(getattr(self._network, "without_network", 0))
+
     async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
         """The best `count` of both. Raises PolicyUnavailable when the network has no answer."""
         known = self._states.setdefault(key, _State())
