@@ -5,6 +5,7 @@
     sampling   one random stream per sample; temperature, top-p, first tokens without replacement
     prefill    a prompt's keys, values, first logits and value, computed once; the prefix cache
     lanes      memory of running groups, and their attention: a prompt is shared by its samples
+    decode     the network's forward pass of one decoding step, in few operations
     cohort     the groups that run on one set of weights: admit, step, leave
     engine     the queue: continuous batching, weights swapped between steps
     reference  the same by the plainest means, for tests

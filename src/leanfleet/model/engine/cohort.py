@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from leanfleet.model.engine.decode import Decoder
 from leanfleet.model.engine.lanes import Lanes
-from leanfleet.model.engine.prefill import PrefixCache, padded_rows, prefill
+from leanfleet.model.engine.prefill import ROWS, PrefixCache, padded_rows, prefill
 from leanfleet.model.engine.request import Answer, Request, Sample
 from leanfleet.model.engine.sampling import draw, first_tokens, streams
 from leanfleet.model.network import Network
@@ -65,9 +66,11 @@ class Cohort:
         self.network, self.version = network, version
         weight = network.embedding.weight
         self._end = end
-        self._forbidden = ~allowed.to(weight.device)
-        self._any_forbidden = bool(self._forbidden.any())
+        # Added to logits: faster than filling by a mask.
+        self._forbidden = torch.zeros(len(allowed)).masked_fill_(~allowed, float("-inf"))
+        self._forbidden = self._forbidden.to(weight.device)
         self._memory = Lanes(network.config, lanes, width, prompt, own, weight.dtype, weight.device)
+        self._decode = Decoder(network)
         self._lanes: list[_Lane] = []
         self.cache = PrefixCache(partial(prefill, network), cache_tokens)
         self.tokens = 0
@@ -116,24 +119,12 @@ class Cohort:
             for place, row in enumerate(lane.rows)
             if row is not None
         ]
-        count = len(running)
-        self.tokens += count
-        device = self._forbidden.device
-        places = torch.tensor([place for place, _, _ in running])
-        ages = torch.tensor([len(row.tokens) - 1 for _, _, row in running])
-        positions = self._memory.lengths[places // width] + ages
-        padding = (0, padded_rows(count) - count)
-        last = torch.tensor([row.tokens[-1] for _, _, row in running])
-        tokens, positions = (
-            torch.nn.functional.pad(x, padding)[None].to(device) for x in (last, positions)
-        )
-        view = self._memory.step(places, ages)
-        hidden = self.network.hidden(tokens, positions, view)
-        logits = self.network.logits(hidden)[0, :count].float()
+        self.tokens += len(running)
+        logits = self._forward(running).float()
         uniform = torch.tensor([row.source.random() for _, _, row in running], dtype=torch.float64)
         samplings = [lane.group.request.sampling for _, lane, _ in running]
         drawn = draw(self._only_allowed(logits), samplings, uniform)
-        chosen = logits.gather(-1, drawn[:, None])[:, 0] - logits.logsumexp(-1)
+        chosen = logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
         for (place, lane, row), token, log_probability in zip(
             running, drawn.tolist(), chosen.tolist(), strict=True
         ):
@@ -143,6 +134,32 @@ class Cohort:
                 lane.rows[place % width] = None
                 lane.group.running -= 1
         return self._leave()
+
+    def _forward(self, running: list[tuple[int, _Lane, _Row]]) -> Tensor:
+        """Logits [N, V] after the last token of each row."""
+        memory = self._memory
+        width, grid = memory.width, len(self._lanes) * memory.width
+        count = padded_rows(len(running))
+        places = [place for place, _, _ in running]
+        last = [row.tokens[-1] for _, _, row in running]
+        ages = [len(row.tokens) - 1 for _, _, row in running]
+        # With as many rows as the grid of lanes has places, empty places are rows too.
+        whole = count >= grid and grid % ROWS == 0
+        if whole and len(running) < grid:
+            last, ages = (_spread(values, places, grid) for values in (last, ages))
+        rows = torch.arange(grid) if whole else torch.tensor(places)
+        own = torch.tensor(ages)
+        tokens = torch.tensor(last)
+        positions = memory.lengths[rows // width] + own
+        if not whole:
+            padding = (0, count - len(running))
+            tokens, positions = (nn.functional.pad(x, padding) for x in (tokens, positions))
+        step = memory.step(rows, own, len(tokens))
+        device = self._forbidden.device
+        logits = self._decode(tokens.to(device), positions.to(device), step)
+        if not whole:
+            return logits[: len(running)]
+        return logits if len(running) == grid else logits[torch.tensor(places).to(device)]
 
     def _finish(self, group: _Group, row: _Row) -> bool:
         """Takes a row that has ended into its group; whether it has."""
@@ -173,9 +190,15 @@ class Cohort:
         return Answer(samples, group.cut, group.value_logits, self.version)
 
     def _only_allowed(self, logits: Tensor) -> Tensor:
-        if not self._any_forbidden:
-            return logits
-        return logits.masked_fill(self._forbidden, float("-inf"))
+        return logits + self._forbidden
 
     def _lanes_for(self, samples: int) -> int:
         return -(-samples // self._memory.width)
+
+
+def _spread(values: list[int], places: list[int], grid: int) -> list[int]:
+    """Values at their places, 0 elsewhere."""
+    spread = [0] * grid
+    for place, value in zip(places, values, strict=True):
+        spread[place] = value
+    return spread

@@ -3,7 +3,7 @@
 A lane holds one prompt's keys and values and up to K rows, the samples, each with keys and values of
 its own. All rows of a lane attend to the prompt in one matrix product, so a prompt is stored and
 read once, not once per sample. Lanes in use are always the first ones: a lane that ends is filled by
-the last one, so a step works on slices and copies nothing.
+the last one, so a step works on slices and copies no keys.
 
 Shapes: L layers, A lanes in use (of a fixed number), K rows per lane, G heads of keys and values,
 R = H/G queries per such head, D numbers per head, P prompt positions, S own positions; N rows.
@@ -47,6 +47,7 @@ class Lanes:
         )
         self.own_keys, self.own_values = torch.zeros(single, **like), torch.zeros(single, **like)
         self.lengths = torch.zeros(lanes, dtype=torch.long)
+        self.places = torch.arange(max(self.prompt, self.own), device=device)
         self.used = 0
 
     @property
@@ -84,84 +85,91 @@ class Lanes:
         self.used = last
         return last
 
-    def step(self, rows: Tensor, ages: Tensor) -> Step:
-        """The `Attend` of one step: rows [N] (lane·K + place), with `ages` [N] own tokens so far."""
-        return Step(self, rows, ages)
+    def step(self, rows: Tensor, ages: Tensor, count: int) -> Step:
+        """The attention of one step: see `Step`."""
+        return Step(self, rows, ages, count)
 
 
 class Step:
-    """One new token for each of N rows, as one sequence: query [1, H, N', D], N' ≥ N padded."""
+    """Attention of one new token for each of N rows.
 
-    def __init__(self, lanes: Lanes, rows: Tensor, ages: Tensor) -> None:
-        self._lanes = lanes
-        self._count = len(rows)
-        used, width = lanes.used, lanes.width
+    `rows` [M ≤ N]: lane·K + place of each, in order, on the CPU; the N − M behind them are padding.
+    `ages` [M]: own tokens so far. `count`: N. A step that has every place of the lanes in use as a
+    row (N = A·K = M) needs no sorting into the grid of lanes; then some of them may be empty places,
+    of age 0, whose results no one reads.
+    """
+
+    def __init__(self, lanes: Lanes, rows: Tensor, ages: Tensor, count: int) -> None:
+        self._lanes, self._count = lanes, count
+        config, used, width = lanes.config, lanes.used, lanes.width
+        groups = config.kv_head_count
         device = lanes.prompt_keys.device
         self._prompt = _reach(int(lanes.lengths[:used].max()))
         self._own = _reach(int(ages.max()) + 1)
-        self._rows, self._ages = rows.to(device), ages.to(device)
-        # Places without a row keep age −1: they see nothing of their own, and no one reads them.
-        ages_at = torch.full((used * width,), -1)
-        ages_at[rows] = ages
-        self._ages_at = ages_at.view(used, width).to(device)
-        self._lengths = lanes.lengths[:used].to(device)
+        self._whole = count == len(rows) == used * width
+        self._sizes = (used, width, groups, config.heads // groups, config.head_dim)
+        # Where new keys go in [A·K·G·S, D].
+        start = (rows[:, None] * groups + torch.arange(groups)) * lanes.own
+        self._written = (start + ages[:, None]).to(device)  # [M, G]
+        self._rows = rows.to(device)
+        if self._whole:
+            ages_at = ages
+        else:
+            ages_at = torch.zeros(used * width, dtype=torch.long)
+            ages_at[rows] = ages
+        self._ages = ages_at.view(used, width, 1).to(device)
+        self._lengths = lanes.lengths[:used, None, None].to(device)
         self._masks: dict[int | None, Tensor] = {}
-        groups = lanes.config.kv_head_count
-        heads = torch.arange(groups, device=device)
-        self._own_index = self._rows[:, None] * groups + heads  # [N, G]
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        lanes, count = self._lanes, self._count
-        used, width, groups = lanes.used, lanes.width, lanes.config.kv_head_count
-        size, queries = lanes.config.head_dim, lanes.config.heads // lanes.config.kv_head_count
-        ages = self._ages[:, None]
-        lanes.own_keys[layer, self._own_index, ages] = key[0, :, :count].transpose(0, 1)
-        lanes.own_values[layer, self._own_index, ages] = value[0, :, :count].transpose(0, 1)
-        # Rows on the grid of lanes: [A·K, G, R, D] → [A, G, K·R, D].
-        grid = query.new_zeros(used * width, groups, queries, size)
-        grid[self._rows] = query[0, :, :count].transpose(0, 1).unflatten(1, (groups, queries))
-        grid = grid * size**-0.5
-        by_lane = grid.view(used, width, groups, queries, size).transpose(1, 2)
+        """Turned and scaled query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
+        lanes = self._lanes
+        used, width, groups, queries, size = self._sizes
+        written = len(self._rows)
+        for memory, new in ((lanes.own_keys, key), (lanes.own_values, value)):
+            memory[layer].view(-1, size).index_put_((self._written,), new[:written])
+        if not self._whole:
+            grid = query.new_zeros(used * width, *query.shape[1:])
+            query = grid.index_copy_(0, self._rows, query[:written])
+        by_lane = query.reshape(used, width, groups, queries, size).transpose(1, 2)
         shared = by_lane.reshape(used * groups, width * queries, size)
         prompt_keys = lanes.prompt_keys[layer, : used * groups, : self._prompt]
         scores = torch.bmm(shared, prompt_keys.transpose(1, 2))
         scores = scores.view(used, groups, width, queries, self._prompt)
         own_keys = lanes.own_keys[layer, : used * width * groups, : self._own]
-        own_scores = torch.bmm(grid.view(-1, queries, size), own_keys.transpose(1, 2))
+        single = query.reshape(used * width * groups, queries, size)
+        own_scores = torch.bmm(single, own_keys.transpose(1, 2))
         own_scores = own_scores.view(used, width, groups, queries, self._own).transpose(1, 2)
-        joined = torch.cat((scores, own_scores), -1) + self._mask(lanes.config.window_of(layer))
-        weights = joined.float().softmax(-1).to(query.dtype)
-        shared_weights, own_weights = weights.split((self._prompt, self._own), -1)
+        joined = torch.cat((scores, own_scores), -1).add_(self._mask(lanes.config.window_of(layer)))
+        weights = torch.softmax(joined, -1, dtype=torch.float32).to(query.dtype)
         prompt_values = lanes.prompt_values[layer, : used * groups, : self._prompt]
-        mixed = torch.bmm(
-            shared_weights.reshape(used * groups, width * queries, self._prompt), prompt_values
-        )
+        shared_weights = weights[..., : self._prompt].reshape(*shared.shape[:2], self._prompt)
+        mixed = torch.bmm(shared_weights, prompt_values)
         mixed = mixed.view(used, groups, width, queries, size).transpose(1, 2)
         own_values = lanes.own_values[layer, : used * width * groups, : self._own]
-        own_weights = own_weights.transpose(1, 2).reshape(-1, queries, self._own)
-        mixed = mixed.reshape(-1, queries, size) + torch.bmm(own_weights, own_values)
-        mixed = mixed.view(used * width, groups * queries, size)[self._rows]
-        out = query.new_zeros(query.shape)
-        out[0, :, :count] = mixed.transpose(0, 1)
+        own_weights = weights[..., self._prompt :].transpose(1, 2)
+        own = torch.bmm(own_weights.reshape(*single.shape[:2], self._own), own_values)
+        mixed = own.view(mixed.shape).add_(mixed).view(used * width, -1)
+        if self._whole:
+            return mixed
+        out = query.new_zeros(self._count, mixed.shape[1])
+        out[:written] = mixed.index_select(0, self._rows)
         return out
 
     def _mask(self, window: int | None) -> Tensor:
-        """0 or −∞ [A, 1, K, 1, P + S]: what each row sees."""
+        """0 or −∞ [A, 1, K, 1, P + S]: what each row sees. Every row sees its own first token, an
+        empty place too: a row of −∞ only would be undefined."""
         if window not in self._masks:
-            device = self._lengths.device
-            prompt_at, own_at = (torch.arange(n, device=device) for n in (self._prompt, self._own))
-            lengths = self._lengths[:, None, None]
-            ages = self._ages_at[:, :, None]
-            in_prompt = (prompt_at < lengths).expand(-1, self._lanes.width, -1)
-            in_own = own_at <= ages
+            lanes, lengths, ages = self._lanes, self._lengths, self._ages
+            prompt_at, own_at = lanes.places[: self._prompt], lanes.places[: self._own]
+            in_prompt = (prompt_at >= lengths).expand(-1, lanes.width, -1)
+            in_own = own_at > ages
             if window is not None:
-                in_prompt = in_prompt & (lengths + ages - prompt_at < window)
-                in_own = in_own & (ages - own_at < window)
-            allowed = torch.cat((in_prompt, in_own), -1)
-            # Empty places: any finite row will do, a row of −∞ only would be undefined.
-            allowed[:, :, 0] |= ~allowed.any(-1)
-            mask = torch.zeros(allowed.shape, device=device).masked_fill(~allowed, float("-inf"))
-            self._masks[window] = mask[:, None, :, None].to(self._lanes.prompt_keys.dtype)
+                in_prompt = in_prompt | (lengths + ages - prompt_at >= window)
+                in_own = in_own | (ages - own_at >= window)
+            hidden = torch.cat((in_prompt, in_own), -1)[:, None, :, None]
+            mask = torch.zeros(hidden.shape, dtype=lanes.prompt_keys.dtype, device=hidden.device)
+            self._masks[window] = mask.masked_fill_(hidden, float("-inf"))
         return self._masks[window]
 
 

@@ -54,11 +54,12 @@ def draw(logits: Tensor, samplings: list[Sampling], uniform: Tensor) -> Tensor:
         divisor = torch.tensor([temperature or 1.0 for temperature in temperatures])
         scaled = scaled / divisor.to(scaled.device)[:, None]
     cumulative = _kept(scaled, samplings).softmax(-1).cumsum(-1)
-    target = uniform.to(cumulative.device).float() * cumulative[:, -1]
-    # The first token whose cumulative probability exceeds the target; never one of probability 0.
+    total = cumulative[:, -1]
+    target = uniform.to(cumulative.device).float() * total
+    # The first token whose cumulative probability exceeds a target below the total: there is one,
+    # and it is never one of probability 0.
+    target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
     drawn = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
-    last = (cumulative < cumulative[:, -1:]).sum(-1)
-    drawn = torch.minimum(drawn, last)
     greedy = torch.tensor([temperature == 0 for temperature in temperatures])
     if bool(greedy.any()):
         drawn = torch.where(greedy.to(drawn.device), logits.argmax(-1), drawn)
