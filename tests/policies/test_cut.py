@@ -6,7 +6,7 @@ import pytest
 
 from leanfleet.policies.cut import NoProof, proof_text
 
-FENCED = '''<think>A plan: `theorem two` by omega.</think>
+FENCED = """<think>A plan: `theorem two` by omega.</think>
 ```lean4
 theorem two (x : Nat) : x = 2 := by
   sorry
@@ -36,7 +36,7 @@ theorem two (x : Nat := 2) (s : String) (h : s = ":= by") : x = 2 := by
 end
 ```
 Done.
-'''
+"""
 
 
 def test_the_last_block_that_declares_the_theorem_counts():

@@ -17,7 +17,9 @@ from leanfleet.policies.format import OURS, PromptFormat, Prompter, format_of, l
 from leanfleet.strict_yaml import read
 
 PROMPTS = Path(__file__).resolve().parent.parent.parent / "configs" / "prompts"
-HEADER = "import Mathlib\nimport Aesop\n\nset_option maxHeartbeats 0\n\nopen BigOperators Real Nat\n"
+HEADER = (
+    "import Mathlib\nimport Aesop\n\nset_option maxHeartbeats 0\n\nopen BigOperators Real Nat\n"
+)
 THEOREM = Theorem("two", "theorem two (x : ℝ) (h : x + 1 = 3) : x = 2", HEADER)
 STATE = "x : ℝ\nh : x + 1 = 3\n⊢ x = 2"
 CODE = (
