@@ -23,11 +23,11 @@ which describes both, into a new dated folder, and compares it with the network 
 def register(subparsers) -> None:
     parser = add_parser(subparsers, "export", "write weights in the layouts of others", _EXAMPLES)
     layouts = parser.add_subparsers(metavar="LAYOUT", required=True)
-    hf = layouts.add_parser("hf", help="a folder that transformers loads")
+    hf = add_parser(layouts, "hf", "a folder that transformers loads", _EXAMPLES)
     hf.add_argument("weights", type=Path, metavar="WEIGHTS")
     hf.add_argument("out", type=Path, metavar="FOLDER", help="new or empty")
     hf.set_defaults(run=_hf)
-    onnx = layouts.add_parser("onnx", help="a folder that onnxruntime runs")
+    onnx = add_parser(layouts, "onnx", "a folder that onnxruntime runs", _EXAMPLES)
     onnx.add_argument("weights", type=Path, metavar="WEIGHTS")
     onnx.add_argument("out", type=Path, metavar="FOLDER", help="in which a dated one is made")
     onnx.add_argument(
