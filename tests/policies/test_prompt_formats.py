@@ -13,7 +13,7 @@ import pytest
 from leanfleet.messages import Theorem
 from leanfleet.model.prompt import StateTooLong, state_prompt
 from leanfleet.model.tokenizer_file import parse_tokenizer
-from leanfleet.policies.format import OURS, PromptFormat, Prompter, format_of, load_format
+from leanfleet.policies.format import OURS, Prompter, PromptFormat, format_of, load_format
 from leanfleet.strict_yaml import read
 
 PROMPTS = Path(__file__).resolve().parent.parent.parent / "configs" / "prompts"
