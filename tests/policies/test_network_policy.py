@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 
 import pytest
@@ -323,3 +324,11 @@ def test_small_networks_have_something_to_say(tokenizer):
     answers = engine.run().values()
     lengths = [len(sample.ids) for answer in answers for sample in answer.samples]
     assert len(lengths) > 16 and sum(length > 1 for length in lengths) > 8
+
+
+async def test_rows_of_an_embedding_that_no_token_has_are_never_drawn(tokenizer, tmp_path):
+    folder = save_weights(tmp_path / "wide", tokenizer, vocabulary=4 * tokenizer.size)
+    async with serving(folder) as service:
+        for seed in range(5):
+            found = await NetworkPolicy(service, seed).propose("s", GOALS, 8)
+            assert not math.isnan(found.value)

@@ -125,6 +125,10 @@ class Tokenizer:
         """Text of ids. Bytes that are no UTF-8: UnicodeDecodeError, or as `errors` says."""
         return self.decode_bytes(ids).decode("utf-8", errors=errors)
 
+    def has(self, number: int) -> bool:
+        """Whether a token has this id: a vocabulary may have holes, and end before an embedding."""
+        return number in self._names
+
     def token(self, number: int) -> str:
         """How the vocabulary spells a token (in the byte-level alphabet)."""
         return self._names[number]

@@ -91,7 +91,11 @@ def open_weights(folder: Path, config: PolicyConfig) -> Opened:
             f"prompt in a context of {loaded.network.config.context}"
         )
     kind = OnnxEngine if exported else Engine
-    engine = kind(loaded.network, prompter.end, limits, version, prompter.forbidden)
+    # An embedding may have more rows than the tokenizer has tokens: those spell nothing.
+    rows = loaded.network.config.vocabulary
+    unspelled = (number for number in range(rows) if not prompter.tokenizer.has(number))
+    forbidden = (*prompter.forbidden, *unspelled)
+    engine = kind(loaded.network, prompter.end, limits, version, forbidden)
     return Opened(path.name, engine, prompter, room)
 
 
