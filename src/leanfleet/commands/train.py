@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from leanfleet.train import rank
 
         if os.environ["RANK"] == "0":
-            launch.prepare(config, folder)
+            launch.prepare(Run(config, folder), kinds, fork=arguments.fork)
         rank.end(rank.run(lambda: Run(config, folder), kinds, fork=arguments.fork))
     try:
         with reporter() as told:

@@ -1,11 +1,13 @@
 """The stages of a run, one after the other, in one folder.
 
-    config.yaml                resolved; reloads identically
+    config.yaml                resolved, as it was last trained with; reloads identically
+    .launched.yaml             what ranks are asked to train; it may yet be refused
     logs/rank.R.ATTEMPT.log    what each rank said
     STAGE/record.jsonl, tb/    record.py
     STAGE/skipped.jsonl        samples that were left out, and why (the first thousand)
     STAGE/checkpoints/         checkpoints.py
     STAGE/calibration.svg      of the value head, at the last evaluation
+    STAGE/weights.old/         what it ended with before it was forked
     STAGE/weights/             what the stage ends with: a folder that `--policy` takes
 
 A stage whose weights are there is done and not run again. Each begins with the weights of the one
@@ -22,7 +24,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from leanfleet.config import dump_config
 from leanfleet.model import folder as files
+from leanfleet.train import checkpoints, identity
 from leanfleet.train.config import StageConfig, TrainConfig, load_train_config
 
 if TYPE_CHECKING:
@@ -32,7 +36,8 @@ if TYPE_CHECKING:
     from leanfleet.train.trainer import Begun
 
 KINDS = ("pretrain", "midtrain", "sft")
-CONFIG, LOGS, WEIGHTS, SKIPPED = "config.yaml", "logs", "weights", "skipped.jsonl"
+CONFIG, LAUNCHED, LOGS = "config.yaml", ".launched.yaml", "logs"
+WEIGHTS, OLD_WEIGHTS, SKIPPED = "weights", "weights.old", "skipped.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,22 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """Raises ConfigError."""
-    return Run(load_train_config(folder / CONFIG), folder)
+    return Run(load_train_config(folder / LAUNCHED), folder)
+
+
+def changed(run: Run, stage: StageConfig, *, fork: bool) -> bool:
+    """Whether a finished stage was trained with another configuration than this one.
+
+    Its data are not read again. Raises ValueError with the differences, unless a fork may have them.
+    """
+    found = checkpoints.listed(run.folder / stage.name / checkpoints.FOLDER)
+    if not found:
+        return False
+    before = checkpoints.position(found[0]).identity
+    now = identity.configured(run.config, stage)
+    before = {name: value for name, value in before.items() if name in now}
+    identity.check(before, now, f"{run.weights(stage)} is done", fork)
+    return before != now
 
 
 def train(run: Run, ranks: Ranks, *, kinds: Sequence[str] = KINDS, fork: bool = False) -> bool:
@@ -85,7 +105,10 @@ def train(run: Run, ranks: Ranks, *, kinds: Sequence[str] = KINDS, fork: bool = 
                 listed = [{"name": each.name, "reason": each.reason} for each in data.skipped]
                 lines = b"".join(msgspec.json.encode(line) + b"\n" for line in listed)
                 files.write_bytes(folder / SKIPPED, lines)
-            if not Stage(run.config, stage, folder, begun, data, ranks, fork=fork).run():
+            begun_stage = Stage(run.config, stage, folder, begun, data, ranks, fork=fork)
+            if ranks.first:
+                files.write_bytes(run.folder / CONFIG, dump_config(run.config).encode())
+            if not begun_stage.run():
                 return False
         before = run.weights(stage)
     return True

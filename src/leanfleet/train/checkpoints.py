@@ -20,6 +20,7 @@ import msgspec
 
 from leanfleet.model import folder as files
 
+FOLDER = "checkpoints"
 WRITING, UNIVERSAL, POSITION = ".writing", ".universal", "position.json"
 _NAME = re.compile(r"step-(\d{8,12})")
 _LARGEST = 16 * 1024 * 1024
@@ -70,15 +71,21 @@ def latest(folder: Path) -> Kept | None:
     for path in listed(folder):
         try:
             files.check_manifest(path)
-            position = files.read_json(path / POSITION, Position, _LARGEST)
+            found = position(path)
         except ValueError as error:
             others = [other.name for other in listed(folder) if other != path]
             instead = f"to go on from {others[0]}" if others else "to begin the stage anew"
             raise ValueError(f"a damaged checkpoint: {error}; remove {path} {instead}") from None
-        if position.version != 1:
-            raise ValueError(f"{path / POSITION}: version {position.version}; this program reads 1")
-        return Kept(path, position)
+        return Kept(path, found)
     return None
+
+
+def position(path: Path) -> Position:
+    """Of a complete checkpoint. Raises ValueError for a damaged one."""
+    found = files.read_json(path / POSITION, Position, _LARGEST)
+    if found.version != 1:
+        raise ValueError(f"{path / POSITION}: version {found.version}; this program reads 1")
+    return found
 
 
 def clean(folder: Path) -> None:
@@ -97,12 +104,12 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
-def finish(folder: Path, position: Position) -> Path:
+def finish(folder: Path, reached: Position) -> Path:
     """Turns `.writing` into the checkpoint of its step. Raises ValueError for a full disk."""
     writing = folder / WRITING
-    target = folder / f"step-{position.step:08d}"
+    target = folder / f"step-{reached.step:08d}"
     names = [path.name for path in writing.iterdir()]
-    files.write_json(writing / POSITION, position)
+    files.write_json(writing / POSITION, reached)
     files.write_manifest(writing, [*names, POSITION])
     shutil.rmtree(target, ignore_errors=True)  # of a run that went on from an earlier one
     writing.rename(target)

@@ -31,10 +31,20 @@ def identity(
     config: TrainConfig, stage: StageConfig, model: ModelConfig, tokenizer: str, **found: str
 ) -> dict[str, Any]:
     """Dotted names and plain values. `found`: hashes of data, and of the weights begun with."""
-    whole = config.model_dump(mode="json", include={"seed", "prompt", "deepspeed"})
-    shape = model.model_dump(mode="json", exclude={"name", "parameters", "flops_per_token"})
-    parts = {"model": shape, "stage": stage.model_dump(mode="json", exclude=FREE)}
-    return _flat(whole) | _flat(parts) | {"tokenizer": tokenizer} | found
+    return configured(config, stage, model) | {"tokenizer": tokenizer} | found
+
+
+def configured(
+    config: TrainConfig, stage: StageConfig, model: ModelConfig | None = None
+) -> dict[str, Any]:
+    """The part of it that the configuration says; the shape only where one is given, or named."""
+    flat = _flat(config.model_dump(mode="json", include={"seed", "prompt", "deepspeed"}))
+    flat |= _flat({"stage": stage.model_dump(mode="json", exclude=FREE)})
+    model = model or config.model
+    if model is not None:
+        shape = model.model_dump(mode="json", exclude={"name", "parameters", "flops_per_token"})
+        flat |= _flat({"model": shape})
+    return flat
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

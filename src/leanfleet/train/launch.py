@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ import msgspec
 from leanfleet.config import dump_config
 from leanfleet.model import folder as files
 from leanfleet.progress import Reporter
-from leanfleet.train.chain import CONFIG, KINDS, LOGS, SKIPPED, Run
+from leanfleet.train.chain import KINDS, LAUNCHED, LOGS, OLD_WEIGHTS, SKIPPED, Run, changed
 from leanfleet.train.config import TrainConfig
 from leanfleet.train.rank import EXIT_MISTAKE, MARK
 from leanfleet.train.ranks import PARENT
@@ -54,8 +55,10 @@ def train(
     """
     if ranks < 1:
         raise ValueError(f"--ranks must be 1 or more, not {ranks}")
-    prepare(config, folder)
     run = Run(config, folder)
+    prepare(run, kinds, fork=fork)
+    if all(run.is_done(stage) for stage in config.stages if stage.kind in kinds):
+        return True
     tail = _Tail(run, reporter)
     options = [*(["--fork"] if fork else []), "--kinds", *kinds]
     processes, logs = _start(folder, ranks, options)
@@ -74,13 +77,22 @@ def train(
     return all(run.is_done(stage) for stage in config.stages if stage.kind in kinds)
 
 
-def prepare(config: TrainConfig, folder: Path) -> None:
-    """The run's folder with the resolved configuration. Raises ValueError if it can't be made."""
+def prepare(run: Run, kinds: Sequence[str] = KINDS, *, fork: bool = False) -> None:
+    """The run's folder, with what its ranks read; done once, before they start.
+
+    A stage that is done with another configuration is refused; a fork goes on with it. Raises
+    ValueError, also if the folder can't be made.
+    """
+    for stage in run.config.stages:
+        if stage.kind in kinds and run.is_done(stage) and changed(run, stage, fork=fork):
+            old = run.weights(stage).with_name(OLD_WEIGHTS)
+            shutil.rmtree(old, ignore_errors=True)
+            run.weights(stage).rename(old)
     try:
-        (folder / LOGS).mkdir(parents=True, exist_ok=True)
-        files.write_bytes(folder / CONFIG, dump_config(config).encode())
+        (run.folder / LOGS).mkdir(parents=True, exist_ok=True)
+        files.write_bytes(run.folder / LAUNCHED, dump_config(run.config).encode())
     except OSError as error:
-        raise ValueError(f"{folder}: {error.strerror or error}") from None
+        raise ValueError(f"{run.folder}: {error.strerror or error}") from None
 
 
 def _start(

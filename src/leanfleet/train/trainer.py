@@ -34,7 +34,7 @@ from leanfleet.train.ranks import Ranks
 from leanfleet.train.record import Record
 from leanfleet.train.speed import matmul_peak, training_flops
 
-CHECKPOINTS, WEIGHTS, BEST, CALIBRATION = "checkpoints", "weights", "best", "calibration.svg"
+WEIGHTS, BEST, CALIBRATION = "weights", "best", "calibration.svg"
 _BYTES_PER_PARAMETER = 16  # weights, two moments, and a master copy where there is one
 
 
@@ -69,7 +69,7 @@ class Stage:
         self.config, self.stage, self.folder = config, stage, folder
         self.begun, self.data, self.ranks = begun, data, ranks
         self.steps = stage_steps(stage, data)
-        self.checkpoints = folder / CHECKPOINTS
+        self.checkpoints = folder / checkpoints.FOLDER
         self.identity = identity.identity(
             config,
             stage,
