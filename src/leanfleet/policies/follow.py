@@ -10,6 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leanfleet.lean.transport import Unreachable
 from leanfleet.policies.service import PolicyService
 from leanfleet.policies.weights import load, locate
 
@@ -39,7 +40,9 @@ class Follower:
             loaded = await asyncio.to_thread(load, path, self._config)
             self._service.opened.prompter.tokenizer.check(loaded.tokenizer.hash, str(path))
             await self._service.thread.swap(loaded.network, version)
-        except ValueError as error:
+        except Unreachable:
+            raise
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no memory for two
             self._service.refused_weights += 1
             self._service.trouble = str(error)[:500]
             return False
