@@ -290,6 +290,14 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     if summary["eval"]["attempts"] > 1:
         for k, rate in summary["pass_at"].items():
             print(f"  pass@{k}: {rate['value']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})")
+    tokens = summary["cost"]["model_tokens"]
+    if tokens["attempt"] and tokens["total"]:
+        print(
+            f"  {tokens['total']:,} tokens drawn, {tokens['attempt']['mean']:,.0f} an attempt (mean)"
+        )
+    if counts["without_network"]:
+        what = "attempts" if summary["settings"]["mode"] == "whole" else "states"
+        print(f"  {counts['without_network']:,} {what} could not be put to the network")
     labels = summary.get("labels")
     if labels:
         print(

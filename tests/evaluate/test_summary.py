@@ -74,6 +74,7 @@ def test_who_counts_and_who_does_not():
         "not_tried": 1,
         "attempts": 6,
         "attempts_disturbed": 0,
+        "without_network": 0,
     }
     assert summary["solved"]["rate"] == 0.25
     assert not summary["complete"] and summary["attempts_left"] == 2  # f failed, g was not tried

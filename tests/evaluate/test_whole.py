@@ -68,8 +68,8 @@ async def run(folder: Path, writer: Writer, settings: Settings = SETTINGS, count
 async def test_each_sample_is_an_attempt_with_a_verdict(tmp_path, fenced):
     rows = await run(tmp_path, Writer(fenced=fenced))
     assert len(rows) == 6 * 12
+    # a block draws eight samples: five that ended, three that were cut
     first = [rows["t0", attempt] for attempt in range(12)]
-    # eight of the first block, four of the second: five that ended, the rest cut
     assert [row.outcome is Class.PROVED for row in first] == [
         *(True, False, False, True, False, False, False, False),
         *(True, False, False, True),
@@ -87,6 +87,9 @@ async def test_each_sample_is_an_attempt_with_a_verdict(tmp_path, fenced):
     assert summary["pass_at"]["1"]["value"] == pytest.approx(4 / 12 / 6)
     assert summary["pass_at"]["12"]["value"] == pytest.approx(1 / 6)
     assert summary["cost"]["model_tokens"]["total"] == sum(r.model_tokens for r in rows.values())
+    assert summary["counts"]["without_network"] == 12
+    page = (tmp_path / "report.html").read_text()
+    assert "whole proofs of at most\n50 tokens" in page and "12\nattempts were beyond" in page
     proof = (tmp_path / "proofs" / "t0.0.lean").read_text()
     assert "exact h" in proof and "```" not in proof
 
@@ -186,7 +189,8 @@ def test_a_random_network_on_the_real_lean(tmp_path, small_weights, root, monkey
     assert "writes a proof at a time" in capfd.readouterr().err
     whole = [*command, "--mode", "whole", "--max-tokens", "16", "--temperature", "0.9"]
     assert evaluate_minif2f.main(whole) == 0
-    assert "solved 0 of 1" in capfd.readouterr().out
+    shown = capfd.readouterr().out
+    assert "solved 0 of 1" in shown and "tokens drawn" in shown and "pass@6: 0.0%" in shown
     rows = read_rows(out)
     assert {row.theorem: row.outcome for row in rows} == {
         "swap": Class.NOT_PROVED,

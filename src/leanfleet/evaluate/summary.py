@@ -114,6 +114,7 @@ def summarise(
                 row.machine_errors > 0 and row.outcome in ENDED and row.outcome is not Class.PROVED
                 for row in rows
             ),
+            "without_network": sum(row.without_network for row in rows),
         },
         "solved": _share(solved, len(base)),
         "pass_at": pass_rates(base, settings.attempts),
