@@ -121,7 +121,47 @@ async def test_a_served_network_is_a_policy_with_a_status_and_stops_when_told(
     assert code == 4 and "no policy server" in capsys.readouterr().err
 
 
-async def test_a_client_that_stops_reading_or_leaves_holds_nobody_up(tmp_path, weights):
+STOPS_READING = """
+import asyncio, sys, time
+from pathlib import Path
+from hpc import rendezvous, wire
+from leanfleet.messages import PAYLOAD_VERSION, ProposeTactics, encode
+
+async def main(folder):
+    (published,) = rendezvous.find(folder / "endpoints", "policy")
+    keys = wire.load_keys(folder / "keys")
+    link = wire.WireClient(published.endpoint, client_keys=keys.client,
+                           server_public=keys.server_public, payload_version=PAYLOAD_VERSION)
+    ask = lambda i: link.request(encode(ProposeTactics("p", 1, i)), seconds=60)
+    await ask(0)
+    tasks = [asyncio.create_task(ask(i)) for i in range(1, 200)]
+    await asyncio.sleep(0)
+    print("sent", flush=True)
+    time.sleep(600)  # the loop stands still: nothing is read any more
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_client_that_stops_reading_holds_nobody_up(tmp_path, weights):
+    async with rank(tmp_path, weights) as process:
+        stuck = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STOPS_READING, str(tmp_path)), stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(60):
+                assert await stuck.stdout.readline() == b"sent\n"
+            async with connect(tmp_path / "endpoints", tmp_path / "keys") as ask:
+                found = await asyncio.gather(*(ask(asked(i)) for i in range(12)))
+                status = await ask(GetPolicyStatus())
+            assert len(found) == 12 and status.answers >= 13
+            assert process.returncode is None and stuck.returncode is None
+        finally:
+            stuck.kill()
+            await stuck.communicate()
+
+
+async def test_a_client_that_leaves_with_requests_open_holds_nobody_up(tmp_path, weights):
     async with rank(tmp_path, weights, 0, "queue_limit=4") as process:
         (published,) = rendezvous.find(tmp_path / "endpoints", "policy")
         keys = wire.load_keys(tmp_path / "keys")
