@@ -31,12 +31,14 @@ from leanfleet.theorems.provenance import provenance
 from leanfleet.theorems.shipped import manifest as data_manifest
 
 BUDGETS = (8, 16, 50, 200)
-_NOT_A_STEP = re.compile(r"\s|rotate_(left|right)\b|case' .* => skip$|refine \?\w+$")
+_NOT_A_STEP = re.compile(  # a blank line, a further line of `calc` or `match`, a turning of goals
+    r"\s*(· )?(_ |\||rotate_(left|right)\b|case' .* => skip$|refine \?\w+$)|\s*$"
+)
 
 
 def steps(proof: str) -> int:
     """The tactics of a script: its lines, without those that continue one or only turn goals."""
-    return sum(bool(line) and not _NOT_A_STEP.match(line) for line in proof.split("\n"))
+    return sum(not _NOT_A_STEP.match(line) for line in proof.split("\n"))
 
 
 def curve(found: Sequence[Outcome]) -> dict[str, Any]:

@@ -3,14 +3,17 @@
     python tools/make_labelled.py --data src/leanfleet/theorems/data
 
 False statements come from schemas with a counterexample, whose negation Lean proves; true ones from
-the families, from draws that stand in no split, and the menu policy proves them. For maintainers:
-the set is frozen, and `leanfleet theorems check` verifies every label.
+the families, from draws that stand in no split, and the menu policy proves them at the first
+simulation: what matters here is the verdict, not how hard they are. For maintainers: the set is
+frozen, and `leanfleet theorems check` verifies every label.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -21,14 +24,15 @@ from leanfleet.messages import LeanError, Theorem
 from leanfleet.prover import Budget, Outcome, prove
 from leanfleet.roles.lean import local_server
 from leanfleet.theorems.draw import Draw
+from leanfleet.theorems.families import FAMILIES
 from leanfleet.theorems.keys import short_key
 from leanfleet.theorems.refuted import SCHEMAS
 from leanfleet.theorems.shipped import Label, Manifest, facts, lines
-from leanfleet.theorems.splits import SIZES, draw_splits
+from leanfleet.theorems.splits import draw_splits
 
-FALSE, TRUE = 132, 228
-BUDGET = Budget(simulations=24, seconds=60.0)
-CANDIDATES = 700  # true statements that are tried, at most
+FALSE, TRUE = 140, 163
+BUDGET = Budget(simulations=1, seconds=60.0)
+AT_ONCE = 10  # searches
 
 
 async def false_ones(lean: LeanClient, seed: int, seen: set[str]) -> list[tuple[Theorem, Label]]:
@@ -54,44 +58,50 @@ async def false_ones(lean: LeanClient, seed: int, seen: set[str]) -> list[tuple[
     return found
 
 
+def candidates(seed: int, seen: set[str]) -> Iterator[Theorem]:
+    """New draws of the families that are in train, families and tiers taking turns."""
+    inside = [family for family in FAMILIES.values() if not family.held_out]
+    cells = [(family, tier) for family in inside for tier in family.tiers]
+    draws = {cell: Draw("labelled", seed, cell[0].name, cell[1]) for cell in cells}
+    while True:
+        for family, tier in cells:
+            draft = family.schema(draws[family, tier], tier)
+            if draft is None:
+                continue
+            theorem = Theorem("t", draft.statement("t"), draft.header, "labelled", family.topic)
+            key = short_key(theorem)
+            if key not in seen:
+                seen.add(key)
+                yield theorem
+
+
 async def true_ones(
-    lean: LeanClient, candidates: list[Theorem], first: int
+    lean: LeanClient, seed: int, seen: set[str], first: int
 ) -> list[tuple[Theorem, Label]]:
-    """Candidates that the menu policy proves; the proof is the label's."""
+    """Candidates that the menu policy proves soon; the proof is the label's."""
     found: list[tuple[Theorem, Label]] = []
-    places = asyncio.Semaphore(4)
-
-    async def one(candidate: Theorem) -> None:
-        async with places:
-            if len(found) >= TRUE:
-                return
-            result = await prove(lean, candidate, BUDGET)
-            if result.outcome is Outcome.PROVED:
-                found.append((candidate, Label(candidate.name, True, result.proof)))
-
-    async with asyncio.TaskGroup() as tasks:
-        for candidate in candidates:
-            tasks.create_task(one(candidate))
-    renamed = []
-    for number, (theorem, label) in enumerate(sorted(found[:TRUE], key=lambda p: p[0].name), first):
-        name = f"labelled_{number:03d}"
-        statement = theorem.statement.replace(theorem.name, name, 1)
-        own = Theorem(name, statement, theorem.header, "labelled", theorem.source.split("/")[0])
-        renamed.append((own, Label(name, True, label.proof)))
-    return renamed
+    stream = candidates(seed, seen)
+    while len(found) < TRUE:
+        batch = list(islice(stream, AT_ONCE))
+        results = await asyncio.gather(*(prove(lean, each, BUDGET) for each in batch))
+        for theorem, result in zip(batch, results, strict=True):
+            if result.outcome is not Outcome.PROVED or len(found) == TRUE:
+                continue
+            name = f"labelled_{first + len(found):03d}"
+            statement = theorem.statement.replace("theorem t", f"theorem {name}", 1)
+            own = msgspec.structs.replace(theorem, name=name, statement=statement)
+            found.append((own, Label(name, True, result.proof)))
+    return found
 
 
 async def make(config: LeanConfig, data: Path) -> None:
     manifest = msgspec.json.decode((data / "manifest.json").read_bytes(), type=Manifest)
     splits = draw_splits(manifest.seed)
     seen = {short_key(t) for t in (*splits.train, *splits.valid, *splits.test)}
-    others = draw_splits(manifest.seed + 1, {**SIZES, "train": 3000, "test_out": 0}).train
-    candidates = [t for t in others if short_key(t) not in seen]
-    candidates = Draw("labelled", manifest.seed).some(candidates, CANDIDATES)
     async with local_server(config) as lean:
         false = await false_ones(lean, manifest.seed, seen)
         print(f"{len(false)} false", flush=True)
-        true = await true_ones(lean, candidates, len(false))
+        true = await true_ones(lean, manifest.seed, seen, len(false))
         print(f"{len(true)} true", flush=True)
     rows = Draw("order", manifest.seed).shuffled([*false, *true])
     theorems = [theorem for theorem, _ in rows]

@@ -50,6 +50,7 @@ def manifest(**settings) -> Manifest:
         ("constructor\nrotate_left\ncase' a | b => skip\nrefine ?left\nomega\nsimp", 3),
         ("calc a = b := ?_\n _ = c := ?_\nomega", 2),
         ("rotate_lefty", 1),
+        ("rcases h with a | b\n· omega\n· intro x\n  simp\n\n", 4),
     ],
 )
 def test_steps_are_tactics(tool, proof, count):

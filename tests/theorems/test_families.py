@@ -65,6 +65,14 @@ def test_draws_do_not_depend_on_the_hash_seed():
     assert len(hashes) == 1 and len(hashes.pop().strip()) == 64
 
 
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
+def test_false_statements_can_be_drawn_without_end(schema):
+    draw = Draw("many", schema.__name__)
+    drafts = [schema(draw) for _ in range(300)]
+    assert sum(draft is not None for draft in drafts) >= 50
+    assert all(draft is None or draft.proof for draft in drafts)
+
+
 @pytest.mark.needs("registry_lean")
 async def test_lean_takes_every_family_and_every_refutation():
     lean_config = parse_config("name: t", "t", ["lean.driver=registry", "lean.processes=1"]).lean

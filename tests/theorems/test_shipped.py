@@ -15,6 +15,7 @@ from leanfleet.theorems import shipped
 from leanfleet.theorems.check import elaborate, verify_labels
 from leanfleet.theorems.families import FAMILIES
 from leanfleet.theorems.keys import overlap, short_key
+from leanfleet.theorems.mix import MIX
 from leanfleet.theorems.provenance import provenance
 from leanfleet.theorems.splits import draw_splits
 
@@ -34,8 +35,20 @@ def test_train_is_drawn_again_and_nothing_of_it_is_tested():
     assert len({theorem.name for theorem in every}) == len(every)
     assert list(shipped.drawn().valid) == valid and list(shipped.drawn().test) == test
     out = [theorem for theorem in test if provenance(theorem).held_out]
-    assert len(out) >= 100 and not families(out) & families([*train, *valid])
+    assert len(out) >= 90 and not families(out) & families([*train, *valid])
     assert max(Counter(provenance(t).family for t in train).values()) < len(train) / 10
+
+
+def test_every_family_and_tier_has_its_place_in_the_mix():
+    assert {name: tuple(tiers) for name, tiers in MIX.items()} == {
+        name: family.tiers for name, family in FAMILIES.items()
+    }
+    assert all(weight > 0 for tiers in MIX.values() for weight in tiers.values())
+    test = shipped.load("test")
+    assert {provenance(theorem).tier for theorem in test} == {1, 2, 3}
+    topics = Counter(provenance(theorem).topic for theorem in test)
+    assert set(topics) == {family.topic for family in FAMILIES.values()}
+    assert max(topics.values()) < len(test) / 4
 
 
 def test_labels_are_of_a_third_false_statements():
@@ -53,7 +66,7 @@ def test_the_files_are_read_like_any_other(root):
 def test_a_changed_theorem_is_seen(monkeypatch):
     facts = shipped.manifest()
     other = msgspec.structs.replace(
-        facts, splits={**facts.splits, "valid": shipped.SplitFacts(320, "0" * 64)}
+        facts, splits={**facts.splits, "valid": shipped.SplitFacts(300, "0" * 64)}
     )
     monkeypatch.setattr(shipped, "manifest", lambda: other)
     with pytest.raises(ValueError, match="a family changed"):

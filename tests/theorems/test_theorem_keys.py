@@ -20,6 +20,8 @@ SAME = [
         "theorem a (xs : List Nat) : xs.length = xs.length",
         "theorem a (l : List Nat) : l.length = l.length",
     ),
+    # a variable that is called like the theorem
+    ("theorem x (a x : Nat) (h : a = x) : x = a", "theorem a (a x : Nat) (h : a = x) : x = a"),
     # the same name twice, and two names, for two bound variables
     (
         "theorem a (P : Nat → Prop) : (∀ x, P x) → ∃ x, P x",

@@ -38,24 +38,23 @@ Schema = Callable[[Draw, int], Draft | None]
 
 @dataclass(frozen=True)
 class Family:
-    """`share`: how many theorems it gives beside the others. `held_out`: in the test split only."""
+    """`held_out`: in the test split only. How many theorems it gives is in mix.py."""
 
     name: str
     topic: str
     schema: Schema
     tiers: tuple[int, ...]
-    share: float
     held_out: bool
 
 
 def family(
-    topic: str, *, tiers: tuple[int, ...] = TIERS, share: float = 1.0, held_out: bool = False
+    topic: str, *, tiers: tuple[int, ...] = TIERS, held_out: bool = False
 ) -> Callable[[Schema], Family]:
     """Makes a Family of a schema; it is called like the function."""
 
     def made(schema: Schema) -> Family:
         assert schema.__doc__, f"{schema.__name__} does not say why it is true"
         assert set(tiers) <= set(TIERS)
-        return Family(schema.__name__, topic, schema, tiers, share, held_out)
+        return Family(schema.__name__, topic, schema, tiers, held_out)
 
     return made

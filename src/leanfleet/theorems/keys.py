@@ -120,6 +120,9 @@ class _Abstraction:
                 out.append('""')
             elif kind == "number":
                 out.append("#")
+            elif position in self._unused:
+                self._count += 1
+                out.append(f"v{self._count}")
             elif kind == "name":
                 if position in fresh or (position in self._weak and text not in self._numbers):
                     self._bind(text)
@@ -146,6 +149,7 @@ class _Abstraction:
         """Positions where a name is bound. `_weak`: in parentheses, where it may be a use too."""
         fresh: set[int] = set()
         self._weak: set[int] = set()
+        self._unused: set[int] = set()  # names of theorems: a variable may be called the same
         self._declared: set[str] = set()
         words = [text for _, text in self._tokens]
         kinds = [kind for kind, _ in self._tokens]
@@ -154,8 +158,11 @@ class _Abstraction:
             if word in _DECLARES:
                 constructors = word == "inductive"
                 if position + 1 < len(words) and kinds[position + 1] == "name":
-                    fresh.add(position + 1)
-                    self._declared.add(words[position + 1])
+                    if word in ("theorem", "lemma"):
+                        self._unused.add(position + 1)
+                    else:
+                        fresh.add(position + 1)
+                        self._declared.add(words[position + 1])
             elif word in _BINDS:
                 fresh |= self._after_binder(position + 1)
             elif word in ("(", "{", "⦃"):

@@ -318,7 +318,9 @@ def wrong_induction(draw: Draw) -> Refuted | None:
     miss = start + 1
     number = {"∀ n, P n": miss, f"∀ n, P (n + {start})": 1}.get(goal)
     if goal == "∀ n, P (2 * n + 1)":
-        odd = next(n for n in range(1, 20, 2) if n % k != start % k or n < start)
+        odd = next((n for n in range(1, 20, 2) if n % k != start % k or n < start), None)
+        if odd is None:  # k = 2 from 1: every odd number is reached
+            return None
         number = (odd - 1) // 2
     inner = f"n % {k} = {start % k} ∧ {start} ≤ n"
     step = f"∀ n, P n → P (n + {k})"

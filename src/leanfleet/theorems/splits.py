@@ -1,4 +1,4 @@
-"""Draws the splits: how many of which family and tier, and nothing twice.
+"""Draws the splits, as many of each family and tier as mix.py says, and nothing twice.
 
 Test and valid are drawn before train from the same streams, so they do not depend on its size. A
 theorem whose abstract key was seen is drawn again: no two theorems of any splits share one. Every
@@ -16,14 +16,14 @@ from leanfleet.theorems.draw import Draw
 from leanfleet.theorems.families import FAMILIES
 from leanfleet.theorems.family import Family
 from leanfleet.theorems.keys import short_key
+from leanfleet.theorems.mix import MIX
 from leanfleet.theorems.provenance import Provenance
 
 SEED = 20261121
-SIZES = {"test": 300, "test_out": 120, "valid": 320, "train": 5600}
+SIZES = {"test": 210, "test_out": 90, "valid": 300, "train": 5400}
 """`test_out`: the part of the test split whose families stand in no other split."""
 
 _PATIENCE = 80  # draws in a row without a new theorem, after which a stream is dry
-_TIER_WEIGHT = {1: 0.7, 2: 1.0, 3: 1.0}
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,16 @@ class _Cell:
     """One family at one tier: its stream, and how much of the next theorem it has earned."""
 
     def __init__(self, family: Family, tier: int, seed: int) -> None:
-        self.family, self.tier = family, tier
+        self.family, self.tier, self._seed = family, tier, seed
         self._draw = Draw(seed, family.name, tier)
-        self.earns = family.share * _TIER_WEIGHT[tier] / len(family.tiers)
+        self.earns = MIX[family.name][tier]
         self.credit = 0.0
         self.dry = False
+
+    def begin(self, split: str) -> None:
+        """A random part of a theorem to begin with: rare cells have a chance in small splits."""
+        names = (self._seed, split, self.family.name, self.tier)
+        self.credit = Draw("credit", *names).below(1000) / 1000
 
     def next(self, name: Callable[[Family], str], seen: set[str], split: str) -> Theorem | None:
         """A theorem that is not in `seen` yet, and puts its key there."""
@@ -92,7 +97,7 @@ def _fill(
     """Round after round, every cell gives what it has earned, until there are `size`."""
     left = size
     for cell in cells:
-        cell.credit = 0.0
+        cell.begin(split)
     while left and any(not cell.dry for cell in cells):
         for cell in cells:
             cell.credit += cell.earns

@@ -12,6 +12,7 @@ lists.py          lists of the library, options, strings
 trees.py          inductive types that the header defines
 closures.py       inductive predicates that the header defines
 combinatorics.py  pigeonholes, counting, games, abstract operations
+parts.py          two parts, each of a family of the others
 """
 
 from __future__ import annotations

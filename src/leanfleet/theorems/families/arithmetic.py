@@ -10,7 +10,7 @@ from leanfleet.theorems.terms import Term, call, hypotheses, joined, show
 NATURAL, INTEGER = "natural numbers", "integers"
 
 
-@family(INTEGER, tiers=(1, 2), share=0.3)
+@family(INTEGER, tiers=(1, 2))
 def identities(draw: Draw, tier: int) -> Draft | None:
     """A product beside its expansion."""
     names = ["a", "b", "c"][: draw.between(2, tier + 1)]
@@ -26,7 +26,7 @@ def identities(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"({used} : Int)", show(("=", *(sides if draw.chance(0.5) else sides[::-1]))))
 
 
-@family(NATURAL, tiers=(1, 2), share=0.25)
+@family(NATURAL, tiers=(1, 2))
 def linear_systems(draw: Draw, tier: int) -> Draft | None:
     """As many equations as unknowns, made from their solution; the determinant is not zero."""
     names = ["x", "y", "z"][: tier + 1]
@@ -54,7 +54,7 @@ def _determinant(rows: list[list[int]]) -> int:
     )
 
 
-@family(INTEGER, share=0.8)
+@family(INTEGER)
 def products_that_vanish(draw: Draw, tier: int) -> Draft | None:
     """Equations that factor: (x - a)(y - b) = 0, written out; a factor is zero."""
     names = ["x"] if draw.chance(0.4) else ["x", "y"]
@@ -94,7 +94,7 @@ _ABS = "def dist (x y : Int) : Int := if x ≤ y then y - x else x - y"
 _MODULUS = "def modulus (x : Int) : Int := if 0 ≤ x then x else -x"
 
 
-@family(INTEGER, share=0.7)
+@family(INTEGER)
 def absolute_values(draw: Draw, tier: int) -> Draft | None:
     """|sum of parts| ≤ sum of |parts|, for parts cut from a sum in two ways; | |a| - |b| | ≤ |a - b|."""
     names = ["a", "b", "c", "d"][: draw.between(2, tier + 1)]
@@ -222,7 +222,7 @@ def induction_principles(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"(P : Nat → Prop) {hypotheses(draw.shuffled(given))}", goal)
 
 
-@family(NATURAL, share=0.8)
+@family(NATURAL)
 def existence(draw: Draw, tier: int) -> Draft | None:
     """Numbers with a property: between or above others, quotients, consecutive products, coins."""
     a, b = draw.between(2, 5), draw.between(2, 6)
@@ -293,7 +293,7 @@ def existence(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"(f : Nat → Nat) (B : Nat) {hypotheses(given)}", goal)
 
 
-@family(INTEGER, share=0.5)
+@family(INTEGER)
 def sums_of_squares_vanish(draw: Draw, tier: int) -> Draft | None:
     """A sum of squares that is zero: each base is zero. Expanded for the higher tiers."""
     names = ["x", "y", "z"][: draw.between(2, 3)]

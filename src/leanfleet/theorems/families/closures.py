@@ -32,7 +32,7 @@ _LINKED = (
 )
 
 
-@family(TOPIC, share=1.2)
+@family(TOPIC)
 def reachability(draw: Draw, tier: int) -> Draft | None:
     """Closures of a relation: transitive, monotone, idempotent; what every step keeps, reaching
     keeps."""
@@ -110,7 +110,7 @@ def reachability(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"{binders} {given}".strip(), goal, header)
 
 
-@family(TOPIC, share=1.2)
+@family(TOPIC)
 def rules_on_numbers(draw: Draw, tier: int) -> Draft | None:
     """A predicate on Nat by a start and a step of k: it is `n % k = r` from the start on; closed
     under what adds multiples of k."""

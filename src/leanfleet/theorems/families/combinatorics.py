@@ -12,7 +12,7 @@ from leanfleet.theorems.terms import Term, call, hypotheses, joined, show
 TOPIC, ALGEBRA = "combinatorics", "algebra"
 
 
-@family(TOPIC, share=0.5)
+@family(TOPIC)
 def pigeonholes(draw: Draw, tier: int) -> Draft | None:
     """More things than places: two share one, or one place has more than its part."""
     kind = draw.below(5)
@@ -90,7 +90,7 @@ _PAIRS = (
 )
 
 
-@family(TOPIC, tiers=(2, 3), share=0.8)
+@family(TOPIC, tiers=(2, 3))
 def counting(draw: Draw, tier: int) -> Draft | None:
     """How many: subsets, pairs, moves of a tower, handshakes, matches, paths, by recursion."""
     k = draw.between(2, 5)
@@ -188,7 +188,7 @@ def binomials(draw: Draw, tier: int) -> Draft | None:
     return Draft(binders, goal, _CHOOSE + (f"\n\n{row}" if "row" in goal else ""))
 
 
-@family(TOPIC, share=0.35)
+@family(TOPIC)
 def finite_checks(draw: Draw, tier: int) -> Draft | None:
     """Statements about all numbers below a bound, or some, checked by trying them."""
     bound = draw.between(5, 6 + 3 * tier)
@@ -271,7 +271,7 @@ _AXIOMS: dict[str, Term] = {
 }  # fmt: skip
 
 
-@family(ALGEBRA, share=0.3)
+@family(ALGEBRA)
 def semigroup_words(draw: Draw, tier: int) -> Draft | None:
     """Products in an associative (perhaps commutative) operation, bracketed and ordered in two ways,
     with an equation between two letters used once or twice."""

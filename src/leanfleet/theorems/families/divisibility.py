@@ -97,7 +97,7 @@ _EVEN = "def IsEven (n : {0}) : Prop := ∃ k, n = {1}"
 _ODD = "def IsOdd (n : {0}) : Prop := ∃ k, n = 2 * k + 1"
 
 
-@family(TOPIC, share=1.3)
+@family(TOPIC)
 def parity(draw: Draw, tier: int) -> Draft | None:
     """The parity of an expression from those of its variables; IsEven and IsOdd are defined with a
     witness."""
@@ -137,7 +137,7 @@ def parity(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"({' '.join(used)} : {kind}) {hypotheses(given)}", show(goal), header)
 
 
-@family(TOPIC, share=0.5)
+@family(TOPIC)
 def known_remainders(draw: Draw, tier: int) -> Draft | None:
     """The remainder of an expression from those of its variables."""
     modulus = draw.between(3, 9)

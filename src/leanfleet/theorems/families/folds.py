@@ -215,7 +215,7 @@ def _own_header(draw: Draw, text: str, tier: int) -> str:
     return "\n\n".join(mark + _OWN[name] for name in order)
 
 
-@family(TOPIC, tiers=(1, 2), share=0.5)
+@family(TOPIC, tiers=(1, 2))
 def own_list_functions(draw: Draw, tier: int) -> Draft | None:
     """Textbook facts about list functions defined from scratch."""
     binders, goal = _LEMMAS[draw.pick(sorted(_LEMMAS))]
@@ -235,7 +235,7 @@ _REWRITES: list[tuple[Term, Term, str]] = [
 ]  # fmt: skip
 
 
-@family(TOPIC, tiers=(2, 3), share=1.2)
+@family(TOPIC, tiers=(2, 3))
 def list_equations(draw: Draw, tier: int) -> Draft | None:
     """Two words of list functions that known laws turn into each other; the laws are given as
     hypotheses, or left to be found."""

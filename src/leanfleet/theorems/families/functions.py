@@ -22,7 +22,7 @@ def _composite(functions: list[str], argument: str = "x") -> str:
     return text
 
 
-@family(TOPIC, share=1.4)
+@family(TOPIC)
 def cancellation(draw: Draw, tier: int) -> Draft | None:
     """Composites of injective functions are injective, of surjective ones surjective; the first of
     an injective composite is injective, the last of a surjective one surjective. A function with a
@@ -83,7 +83,7 @@ def cancellation(draw: Draw, tier: int) -> Draft | None:
     return Draft(binders, goal, header)
 
 
-@family(TOPIC, share=1.2)
+@family(TOPIC)
 def word_problems(draw: Draw, tier: int) -> Draft | None:
     """Two words of functions that rules `∀ x, w x = v x` turn into each other, step by step."""
     letters = ["f", "g", "k"][: draw.between(2, 3)]
@@ -202,7 +202,7 @@ def iterates(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"{{α : Type}} {both} {counts}{point}{given_text}", goal, header)
 
 
-@family(TOPIC, share=0.7)
+@family(TOPIC)
 def monotone_composites(draw: Draw, tier: int) -> Draft | None:
     """Composites of increasing and decreasing functions: the number of decreasing ones says which
     way the inequality goes."""
@@ -262,7 +262,7 @@ def _set_term(term: Term) -> Term:
     return call({"∧": "inter", "∨": "union"}[term[0]], _set_term(term[1]), _set_term(term[2]))
 
 
-@family(TOPIC, share=0.6)
+@family(TOPIC)
 def set_algebra(draw: Draw, tier: int) -> Draft | None:
     """Inclusions and disjointness of sets (as predicates), read off the truth table pointwise."""
     sets = ["A", "B", "C", "D"][: draw.between(2, min(4, tier + 1))]
@@ -314,7 +314,7 @@ def _mentions(term: Term) -> set[str]:
     return {part for _, part in subterms(term) if isinstance(part, str)}
 
 
-@family(TOPIC, tiers=(2, 3), share=0.8)
+@family(TOPIC, tiers=(2, 3))
 def images(draw: Draw, tier: int) -> Draft | None:
     """Images and preimages under monotone set operations. Images are monotone, go through unions,
     into intersections, and out of differences; preimages go through all; both compose."""

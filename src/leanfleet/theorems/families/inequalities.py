@@ -76,7 +76,7 @@ def _lattice(term: Term, values: dict[str, int]) -> int:
     return max(parts) if term[1] == "max" else min(parts)
 
 
-@family(TOPIC, tiers=(1, 2), share=0.25)
+@family(TOPIC, tiers=(1, 2))
 def lattices(draw: Draw, tier: int) -> Draft | None:
     """Laws of max and min; those of a chain are decided by the values 0 and 1."""
     names = ["a", "b", "c", "d"][: draw.between(2, tier + 2)]
@@ -108,7 +108,7 @@ def variables_of(term: Term) -> list[str]:
     return [name for part in term[2:] for name in variables_of(part)]
 
 
-@family(TOPIC, share=0.25)
+@family(TOPIC)
 def sandwiches(draw: Draw, tier: int) -> Draft | None:
     """Bounds on variables bound what is computed from them; strictness is kept where one is strict."""
     names = ["a", "b", "c", "d"][: tier + 1]

@@ -9,7 +9,7 @@ from leanfleet.theorems.terms import Term, joined, show
 LISTS, OPTIONS, STRINGS = "lists", "options", "strings"
 
 
-@family(LISTS, share=0.3)
+@family(LISTS)
 def membership(draw: Draw, tier: int) -> Draft | None:
     """What it means to be in a list that is built from others, spelled out."""
     lists = ["xs", "ys"]
@@ -65,7 +65,7 @@ def membership(draw: Draw, tier: int) -> Draft | None:
     return Draft(binders, goal)
 
 
-@family(LISTS, tiers=(1, 2), share=0.2)
+@family(LISTS, tiers=(1, 2))
 def list_lengths(draw: Draw, tier: int) -> Draft | None:
     """Lengths of lists built with ++, map, reverse, ::, and filter (at most)."""
 
@@ -106,7 +106,7 @@ def list_lengths(draw: Draw, tier: int) -> Draft | None:
     return Draft(binders, goal)
 
 
-@family(LISTS, tiers=(2, 3), share=0.6)
+@family(LISTS, tiers=(2, 3))
 def lists_by_cases(draw: Draw, tier: int) -> Draft | None:
     """What heads, tails, lengths and equations say about the form of a list."""
     size = draw.between(1, 3)
@@ -116,9 +116,9 @@ def lists_by_cases(draw: Draw, tier: int) -> Draft | None:
         (f"(h : {size} ≤ xs.length)",
          f"∃ {' '.join(letters)} ys, xs = {' :: '.join(letters)} :: ys"),
         ("(h : xs ≠ [])", "∃ a ys, xs = a :: ys"),
-        ("(h : xs ≠ [])", "∃ ys a, xs = ys ++ [a]"),
-        ("(a : α) (h : a ∈ xs)", "∃ ys zs, xs = ys ++ a :: zs"),
-        ("(a : α) (h : a ∈ xs)", "∃ ys zs, xs = ys ++ ([a] ++ zs)"),
+        ("(h : xs ≠ [])", "∃ (ys : List α) (a : α), xs = ys ++ [a]"),
+        ("(a : α) (h : a ∈ xs)", "∃ ys zs : List α, xs = ys ++ a :: zs"),
+        ("(a : α) (h : a ∈ xs)", "∃ ys zs : List α, xs = ys ++ ([a] ++ zs)"),
         ("(ys : List α) (h : xs ++ ys = [])", "xs = [] ∧ ys = []"),
         ("(ys : List α) (h : xs ++ ys = xs)", "ys = []"),
         ("(ys zs : List α) (h : xs ++ ys = xs ++ zs)", "ys = zs"),
@@ -158,7 +158,7 @@ def lists_by_cases(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"{typed} {given}", goal)
 
 
-@family(OPTIONS, share=0.5)
+@family(OPTIONS)
 def option_chains(draw: Draw, tier: int) -> Draft | None:
     """What a result of map, bind, orElse or filter says about where it came from, and back."""
     steps = draw.between(1, tier)
@@ -211,7 +211,7 @@ _OPTION_HEADER = {
 }
 
 
-@family(OPTIONS, share=0.7)
+@family(OPTIONS)
 def own_option_functions(draw: Draw, tier: int) -> Draft | None:
     """Functions on options defined by their cases: algebraic laws and what results say."""
     names = draw.some(["o", "p", "q"], 3)
@@ -260,7 +260,7 @@ def own_option_functions(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"{typed}{binders}".strip(), goal, header)
 
 
-@family(STRINGS, tiers=(1, 2), share=0.7)
+@family(STRINGS, tiers=(1, 2))
 def string_lengths(draw: Draw, tier: int) -> Draft | None:
     """Lengths of strings put together, and equations between them."""
     parts = [draw.pick(["s", "t", "u", '"ab"', '"x"']) for _ in range(draw.between(2, tier + 3))]
@@ -310,7 +310,7 @@ _TEXTS = {
 }  # fmt: skip
 
 
-@family(STRINGS, tiers=(2, 3), share=0.8)
+@family(STRINGS, tiers=(2, 3))
 def own_string_functions(draw: Draw, tier: int) -> Draft | None:
     """Functions that repeat, quote and join strings: lengths, and how they go through ++."""
     letter = draw.pick(['"!"', '"ha"', '"..."', '"*"'])

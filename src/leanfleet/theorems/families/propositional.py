@@ -137,7 +137,7 @@ def rewritten(
     return term
 
 
-@family(TOPIC, share=0.6)
+@family(TOPIC)
 def classical_laws(draw: Draw, tier: int) -> Draft | None:
     """Equivalences made by classical laws applied one after the other."""
     atoms = ["p", "q", "r", "s"][: draw.between(2, min(4, tier + 2))]
@@ -150,7 +150,7 @@ def classical_laws(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"({' '.join(used)} : Prop)", show(("↔", start, end)))
 
 
-@family(TOPIC, tiers=(1, 2), share=0.4)
+@family(TOPIC, tiers=(1, 2))
 def boolean_identities(draw: Draw, tier: int) -> Draft | None:
     """Equal Bool expressions, by the truth table."""
     atoms = ["a", "b", "c"][: draw.between(2, 3)]

@@ -135,7 +135,7 @@ def _weaker(draw: Draw, term: Term, up: bool, formulas: _Formulas, bound: list[s
     return (kind, *kept)
 
 
-@family(TOPIC, share=1.5)
+@family(TOPIC)
 def weakening(draw: Draw, tier: int) -> Draft | None:
     """What is weakened where it may be and strengthened where it may be follows."""
     formulas = _Formulas(draw, "P Q R S")
@@ -150,7 +150,7 @@ def weakening(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"{{α : Type}} {_predicates(text)}", text)
 
 
-@family(TOPIC, share=0.4)
+@family(TOPIC)
 def rule_chains(draw: Draw, tier: int) -> Draft | None:
     """Rules `∀ x, A x → …` applied one after the other, each to what the last one gave."""
     steps = tier + draw.between(1, 2)
@@ -222,7 +222,7 @@ _RULES = [
 ]
 
 
-@family(TOPIC, share=0.4)
+@family(TOPIC)
 def relations(draw: Draw, tier: int) -> Draft | None:
     """Facts that follow from rules about relations in several rounds; only what is used is given."""
     points = ["a", "b", "c", "d", "e"][: tier + 2]

@@ -113,7 +113,7 @@ def _iterated(k: int, c: int, a: int, times: int) -> int:
     return a
 
 
-@family(TOPIC, share=0.8)
+@family(TOPIC)
 def sequences(draw: Draw, tier: int) -> Draft | None:
     """Random steps that add: the sequence grows, stays over its base, has the parity of its steps."""
     name = draw.pick(_NAMES)
@@ -149,7 +149,7 @@ def sequences(draw: Draw, tier: int) -> Draft | None:
     return Draft("(n : Nat)", draw.pick(goals), header)
 
 
-@family(TOPIC, tiers=(2, 3), share=0.8)
+@family(TOPIC, tiers=(2, 3))
 def two_step_recursions(draw: Draw, tier: int) -> Draft | None:
     """f (n + 2) = (r + s) f (n + 1) - r s f n has the solutions rⁿ and sⁿ; with plus signs, growth
     and residues are shown two steps at a time."""
@@ -314,7 +314,7 @@ _PEANO_LAWS: dict[str, str] = {
 }
 
 
-@family(TOPIC, share=0.8)
+@family(TOPIC)
 def peano(draw: Draw, tier: int) -> Draft | None:
     """Arithmetic on numbers defined from scratch; sums of the same things are equal in any order,
     and laws of addition may be given as hypotheses."""
@@ -437,7 +437,7 @@ def _power(term: Term, n: int) -> int:
     return one + other if kind == "+" else one * other
 
 
-@family(TOPIC, tiers=(1, 2), share=0.6)
+@family(TOPIC, tiers=(1, 2))
 def recursive_tests(draw: Draw, tier: int) -> Draft | None:
     """A recursive test for divisibility by k agrees with %, and is closed under sums."""
     k = draw.between(2, 4)

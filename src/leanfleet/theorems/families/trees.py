@@ -115,7 +115,7 @@ _DEPTHS = {
 }
 
 
-@family(TOPIC, share=1.6)
+@family(TOPIC)
 def tree_functions(draw: Draw, tier: int) -> Draft | None:
     """Measures that add up are not changed by mirroring or by changing labels; mirroring twice does
     nothing; a depth is at most the number of nodes; a flattened tree has the tree's sum and length."""
@@ -217,7 +217,7 @@ def tree_functions(draw: Draw, tier: int) -> Draft | None:
     return Draft(f"({variables} : Tree)", goal, header)
 
 
-@family(TOPIC, tiers=(1, 2), share=0.5)
+@family(TOPIC, tiers=(1, 2))
 def enumerations(draw: Draw, tier: int) -> Draft | None:
     """Finitely many constructors with a successor and an involution: every case is checked."""
     size = draw.between(2, 3 + tier)
