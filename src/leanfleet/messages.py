@@ -408,6 +408,7 @@ class PolicyStatus(Struct, frozen=True, tag="policy_status"):
     policy: str  # the weights, for people
     prompt: str  # the prompt format's name
     writes: str  # a tactic or a proof at a time
+    longest: int  # tokens of an answer
     tokenizer: str  # hash
     version: int
     requests: int

@@ -1,8 +1,10 @@
-"""Small random networks, their weights folders, and services of them."""
+"""Small random networks, their weights folders, services of them, and served ranks."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from leanfleet.policies.service import PolicyService
 from leanfleet.policies.weights import open_weights
 
 CONFIG = PolicyConfig(longest=12, lanes=8, width=4, device="cpu")
+SETTINGS = ("longest=12", "lanes=8", "width=4", "threads=1", "device=cpu")
 
 
 def network(tokenizer: Tokenizer, seed: int = 1, **changes) -> Network:
@@ -62,3 +65,26 @@ async def serving(folder: Path, config: PolicyConfig = CONFIG) -> AsyncIterator[
 
 def goal(text: str) -> Goal:
     return Goal(text, text.rpartition("⊢ ")[2])
+
+
+@contextlib.asynccontextmanager
+async def rank(folder, weights, task=0, *settings):
+    """`leanfleet policy serve` as a process, published under `folder`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "leanfleet.cli", "policy", "serve", "--weights", str(weights)),
+        *("--keys", str(folder / "keys"), "--endpoints", str(folder / "endpoints")),
+        *("--task", str(task)),
+        *(f"--set=policy.{setting}" for setting in (*SETTINGS, *settings)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(90):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready: tcp://"), (await process.stderr.read()).decode()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -12,7 +12,7 @@ import time
 
 import msgspec
 import pytest
-from networks import CONFIG, goal, save_weights, serving
+from networks import CONFIG, SETTINGS, goal, rank, save_weights, serving
 
 from hpc import rendezvous, wire
 from leanfleet.cli import main
@@ -31,34 +31,9 @@ from leanfleet.policies.server import MAX_MESSAGE_BYTES, handle
 from leanfleet.policy import PolicyUnavailable
 from leanfleet.roles.policy import balanced, connect, status_line, statuses
 
-SETTINGS = ("longest=12", "lanes=8", "width=4", "threads=1", "device=cpu")
-
 
 def asked(i: int) -> ProposeTactics:
     return ProposeTactics(f"n : Nat\nh : n = {i % 7}\n⊢ n < {i}", 1 + i % 8, seed=i)
-
-
-@contextlib.asynccontextmanager
-async def rank(folder, weights, task=0, *settings):
-    """`leanfleet policy serve` as a process, published under `folder`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "leanfleet.cli", "policy", "serve", "--weights", str(weights)),
-        *("--keys", str(folder / "keys"), "--endpoints", str(folder / "endpoints")),
-        *("--task", str(task)),
-        *(f"--set=policy.{setting}" for setting in (*SETTINGS, *settings)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(90):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready: tcp://"), (await process.stderr.read()).decode()
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_a_rank_that_is_killed_mid_run_loses_nothing(tmp_path, weights):

@@ -6,11 +6,12 @@ write is met with a typed result. One that was shown a proof by hand proves.
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 import torch
-from networks import save_weights
+from networks import rank, save_weights
 
 from leanfleet.cli import main
 from leanfleet.model.checkpoint import Checkpoint, save
@@ -65,6 +66,15 @@ def test_a_network_that_knows_the_tactic_proves_and_its_negation_side_is_asked_t
     long = "theorem t (p : Prop) (h : p) : p ∨ " + " ∨ ".join(["p = True"] * 40)
     assert main(["prove", long, "--policy", str(folder), *REAL, "--no-disprove"]) == 0
     assert capsys.readouterr().out.split(":= by\n  ")[1].strip() != "exact h"
+
+
+@pytest.mark.needs("registry_lean")
+async def test_a_run_with_policy_servers_is_asked(capsys, tokenizer, tmp_path):
+    folder = one_trick(tmp_path / "weights", tokenizer, "exact h")
+    command = ["prove", STATEMENT, "--policy", str(tmp_path), *REAL]
+    async with rank(tmp_path, folder):
+        assert await asyncio.to_thread(main, command) == 0
+        assert capsys.readouterr().out.strip() == f"{STATEMENT} := by\n  exact h"
 
 
 @pytest.mark.needs("registry_lean")

@@ -94,6 +94,7 @@ class PolicyService:
             policy=self.opened.name,
             prompt=self.opened.prompter.format.name,
             writes=self.opened.prompter.format.writes,
+            longest=self.opened.engine.limits.longest,
             tokenizer=self.opened.prompter.tokenizer.hash,
             version=self.opened.engine.version,
             requests=counts.requests + self.no_prompt,

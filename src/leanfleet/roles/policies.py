@@ -24,7 +24,7 @@ class Source:
     """Who answers, and what is to be said of it. `ask` None: the menu.
 
     `weights`: a hash of what decides the answers; `writes`: a tactic or a proof at a time; `longest`:
-    tokens of an answer, 0 for the server's own limit.
+    tokens of an answer.
     """
 
     ask: Ask | None = None
@@ -60,7 +60,7 @@ async def opened(name: str, config: PolicyConfig) -> AsyncIterator[Source]:
             if not isinstance(status, PolicyStatus):
                 raise PolicyUnavailable("the policy server does not tell what it is")
             weights = f"version {status.version}, tokenizer {status.tokenizer[:16]}"
-            yield Source(ask, weights, status.prompt, status.writes)
+            yield Source(ask, weights, status.prompt, status.writes, status.longest)
     else:
         from leanfleet.policies.weights import identity
         from leanfleet.roles.policy import balanced, service
