@@ -21,6 +21,7 @@ from leanfleet.config import (
     parse,
     parse_config,
 )
+from leanfleet.train.learn_config import load_learn_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -34,9 +35,20 @@ def mistakes(text: str, *overrides: str) -> list[str]:
 # --- shipped files --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+EXPERIMENTS = sorted(set(CONFIGS.glob("*.yaml")) - set(CONFIGS.glob("learn-*.yaml")))
+LEARNING = sorted(CONFIGS.glob("learn-*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
 def test_every_shipped_experiment_loads(path):
     assert load_config(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", LEARNING, ids=lambda path: path.name)
+def test_every_shipped_learning_experiment_loads_also_as_its_smoke(path):
+    config = load_learn_config(path)
+    assert config.name == path.stem
+    assert load_learn_config(path, config.smoke) != config
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("sites/*.yaml")), ids=lambda path: path.name)
@@ -202,7 +214,7 @@ def test_bad_overrides_are_explained(override, said):
 # --- the resolved file ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
 def test_the_resolved_configuration_reloads_identically(path):
     config = load_config(path)
     assert parse_config(dump_config(config), "resolved") == config
