@@ -1,0 +1,196 @@
+"""Which theorem is attempted next, which way, and how long (algorithm.md, *Matchmaker*).
+
+Pure: no clock, no I/O. What it knows is a function of the events that it was told, in their order, so
+whoever keeps the events can build it again; and assignment number n draws its random numbers from the
+seed and n alone. An error of a machine changes no statistic but its own count.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import Field
+
+from leanfleet.config import Section
+from leanfleet.rl.weights_tree import WeightTree
+from leanfleet.seeds import child_seed
+
+
+class MatchmakerConfig(Section):
+    """Constants. Sources: T7, AlphaProof's Supplementary Table 7."""
+
+    new_weight: float = Field(1.0, ge=0, le=1000)  # [T7] never attempted
+    undecided_weight: float = Field(0.1, ge=0, le=1000)  # [T7]
+    mastered_weight: float = Field(0.001, ge=0, le=1000)  # [T7] the last trust_count were proofs
+    trust_count: int = Field(8, ge=1, le=10_000)  # [T7]
+    retire_count: int = Field(12, ge=1, le=10_000)  # [T7] proofs in a row, then never again
+    simulations: int = Field(250, ge=1)  # [T7] of a first attempt
+    growth: float = Field(1.17, ge=1, le=100)  # [T7] for each failure in a row since a success
+    max_simulations: int = Field(16_000, ge=1)  # [T7]
+    disproof: float = Field(0.5, ge=0, le=1)  # [T7] how often an undecided one is to be disproved
+    quarantine: int = Field(3, ge=1, le=1000)  # errors in a row
+
+
+class Result(StrEnum):
+    """What an assignment came to."""
+
+    PROVED = "proved"  # or disproved, where that was asked; verified
+    FAILED = "failed"
+    ERROR = "error"  # a machine's: says nothing about the theorem
+    REFUSED = "refused"  # Lean does not elaborate the statement
+
+
+class Standing(StrEnum):
+    """Of a theorem."""
+
+    NEW = "new"
+    UNDECIDED = "undecided"
+    MASTERED = "mastered"
+    RETIRED = "retired"
+    DISPROVED = "disproved"
+    REFUSED = "refused"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An assignment before it is leased. `number` counts assignments from 0."""
+
+    number: int
+    theorem: int  # index
+    disprove: bool
+    simulations: int
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of a theorem."""
+
+    attempts: int = 0
+    proofs: int = 0
+    proofs_in_a_row: int = 0
+    failures_in_a_row: int = 0
+    errors_in_a_row: int = 0
+    in_flight: int = 0
+    disproved: bool = False
+    refused: bool = False
+    quarantined: bool = False
+    shortest: int = field(default=0)  # tactics of the shortest proof; 0: none
+
+
+class Matchmaker:
+    """`assign`, then `finished` or `handed_back` for each, in any order."""
+
+    def __init__(self, theorems: int, config: MatchmakerConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self.records = [Record() for _ in range(theorems)]
+        self.assigned = 0
+        self._weights = WeightTree([config.new_weight] * theorems)
+
+    def standing(self, theorem: int) -> Standing:
+        record = self.records[theorem]
+        if record.disproved:
+            return Standing.DISPROVED
+        if record.refused:
+            return Standing.REFUSED
+        if record.quarantined:
+            return Standing.QUARANTINED
+        if record.proofs_in_a_row >= self.config.retire_count:
+            return Standing.RETIRED
+        if record.proofs_in_a_row >= self.config.trust_count:
+            return Standing.MASTERED
+        return Standing.UNDECIDED if record.attempts else Standing.NEW
+
+    def weight(self, theorem: int) -> float:
+        """How likely it is next, relative to others; 0 while it is in flight."""
+        if self.records[theorem].in_flight:
+            return 0.0
+        return {
+            Standing.NEW: self.config.new_weight,
+            Standing.UNDECIDED: self.config.undecided_weight,
+            Standing.MASTERED: self.config.mastered_weight,
+        }.get(self.standing(theorem), 0.0)
+
+    def simulations(self, theorem: int) -> int:
+        """Of its next attempt: base · growth^(failures in a row), at most the cap. [T7]"""
+        failures = min(self.records[theorem].failures_in_a_row, 10_000)
+        base, cap = self.config.simulations, self.config.max_simulations
+        for _ in range(failures):
+            if base >= cap:
+                break
+            base *= self.config.growth
+        return max(1, min(int(base), cap))
+
+    def assign(self) -> Draft | None:
+        """The next one; None while nothing can be assigned: all is decided or in flight."""
+        if not self._weights.total:
+            return None
+        draws = random.Random(child_seed(self.seed, "assignment", self.assigned))
+        theorem = self._weights.at(draws.random())
+        coin = draws.random()
+        record = self.records[theorem]
+        undecided = record.attempts > 0 and record.proofs == 0
+        draft = Draft(
+            self.assigned,
+            theorem,
+            disprove=undecided and coin < self.config.disproof,
+            simulations=self.simulations(theorem),
+        )
+        self.note_assigned(draft)
+        return draft
+
+    def note_assigned(self, draft: Draft) -> None:
+        """As `assign` does of its own drafts: for whoever builds this again from events."""
+        self.assigned = max(self.assigned, draft.number + 1)
+        self.records[draft.theorem].in_flight += 1
+        self._refresh(draft.theorem)
+
+    def handed_back(self, theorem: int) -> None:
+        """An assignment that nobody worked out: handed back, or expired."""
+        record = self.records[theorem]
+        record.in_flight = max(0, record.in_flight - 1)
+        self._refresh(theorem)
+
+    def finished(
+        self, theorem: int, result: Result, *, disprove: bool, length: int = 0, late: bool = False
+    ) -> None:
+        """`length`: tactics of a verified proof. `late`: it had been handed back as expired."""
+        record = self.records[theorem]
+        if not late:
+            record.in_flight = max(0, record.in_flight - 1)
+        if result is Result.ERROR:
+            record.errors_in_a_row += 1
+            record.quarantined = record.errors_in_a_row >= self.config.quarantine
+        elif result is Result.REFUSED:
+            record.refused = True
+        else:
+            record.errors_in_a_row, record.quarantined = 0, False
+            record.attempts += 1
+            self._count(record, result, disprove, length)
+        self._refresh(theorem)
+
+    def _count(self, record: Record, result: Result, disprove: bool, length: int) -> None:
+        if result is Result.PROVED and disprove:
+            record.disproved = True
+        elif result is Result.PROVED:
+            record.proofs += 1
+            record.proofs_in_a_row += 1
+            record.failures_in_a_row = 0
+            if length and (not record.shortest or length < record.shortest):
+                record.shortest = length
+        else:
+            record.failures_in_a_row += 1
+            if not disprove:  # a disproof that failed says nothing against mastery
+                record.proofs_in_a_row = 0
+
+    def counts(self) -> dict[Standing, int]:
+        """Theorems by standing."""
+        found = dict.fromkeys(Standing, 0)
+        for theorem in range(len(self.records)):
+            found[self.standing(theorem)] += 1
+        return found
+
+    def _refresh(self, theorem: int) -> None:
+        self._weights[theorem] = self.weight(theorem)

@@ -1,0 +1,98 @@
+"""Leases against a plain account of what happened to each."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpc.leases import Accepted, Leases
+
+
+def test_a_late_result_moves_a_lease_from_expired_to_finished_once():
+    leases = Leases(10.0)
+    leases.give("a", "worker", now=0.0)
+    assert list(leases.expire(9.9)) == []
+    assert list(leases.expire(10.0)) == ["a"]
+    assert leases.finish("a") is Accepted.LATE
+    assert leases.finish("a") is Accepted.AGAIN
+    counts = leases.counts()
+    assert (counts.given, counts.finished, counts.expired) == (1, 1, 0) and counts.reconcile
+
+
+def test_a_sign_of_life_keeps_all_leases_of_a_holder():
+    leases = Leases(10.0)
+    for number in range(3):
+        leases.give(f"a{number}", "worker", now=float(number))
+    leases.give("b", "other", now=0.0)
+    assert leases.alive("worker", now=8.0) == 3
+    assert list(leases.expire(15.0)) == ["b"]
+    assert leases.next_deadline is not None
+    assert sorted(leases.expire(18.0)) == ["a0", "a1", "a2"]
+    assert leases.alive("worker", now=18.0) == 0 and leases.next_deadline is None
+
+
+def test_what_was_handed_back_is_nobodys():
+    leases = Leases(10.0)
+    leases.give("a", "worker", now=0.0)
+    assert leases.hand_back("a") and not leases.hand_back("a")
+    assert leases.finish("a") is Accepted.UNKNOWN
+    assert leases.finish("never") is Accepted.UNKNOWN
+    with pytest.raises(ValueError, match="given before"):
+        leases.give("a", "worker", now=1.0)
+    with pytest.raises(ValueError, match="is none"):
+        Leases(0.0)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["give", "finish", "back", "alive", "expire"]),
+        st.integers(0, 9),
+        st.floats(0, 4),
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS)
+def test_counts_always_reconcile_and_no_silent_lease_stays(steps):
+    leases, now = Leases(5.0), 0.0
+    model: dict[str, str] = {}
+    last: dict[str, float] = {}
+    for what, number, later in steps:
+        now += later
+        id, holder = f"id{number}", f"holder{number % 3}"
+        if what == "give" and id not in model:
+            leases.give(id, holder, now)
+            model[id], last[id] = "open", now
+        elif what == "finish":
+            answer = leases.finish(id)
+            expected = {
+                "open": Accepted.FIRST,
+                "expired": Accepted.LATE,
+                "finished": Accepted.AGAIN,
+            }.get(model.get(id, ""), Accepted.UNKNOWN)
+            assert answer is expected
+            if expected in (Accepted.FIRST, Accepted.LATE):
+                model[id] = "finished"
+        elif what == "back":
+            assert leases.hand_back(id) == (model.get(id) == "open")
+            if model.get(id) == "open":
+                model[id] = "back"
+        elif what == "alive":
+            leases.alive(holder, now)
+            for each, state in model.items():
+                if state == "open" and int(each[2:]) % 3 == number % 3:
+                    last[each] = now
+        elif what == "expire":
+            due = {
+                each for each, state in model.items() if state == "open" and last[each] + 5 <= now
+            }
+            assert set(leases.expire(now)) == due
+            model |= dict.fromkeys(due, "expired")
+        counts = leases.counts()
+        assert counts.reconcile and counts.given == len(model)
+        states = list(model.values())
+        assert counts.in_flight == states.count("open") == leases.in_flight
+        assert counts.finished == states.count("finished")
+        assert counts.expired == states.count("expired")
