@@ -155,13 +155,12 @@ def test_two_ranks_have_the_losses_of_one_and_one_goes_on_after_two(
     assert process.returncode == 0 and 40 < kept.position.step < STEPS
     assert kept.position.world == 2
     assert train(config, folder, 1)
-    for name, tolerance in (("loss", 2e-3), ("gradient_norm", 2e-2), ("value_loss", 2e-3)):
+    for name, tolerance in (("loss", 1e-5), ("gradient_norm", 1e-4), ("value_loss", 1e-5)):
         found = [each[name] for each in steps(folder)]
         assert found == pytest.approx([each[name] for each in steps(whole)], rel=tolerance)
-    assert steps(folder)[10]["loss"] == pytest.approx(steps(whole)[10]["loss"], rel=1e-5)
     ours, theirs = (checkpoint.load(each / "tactics" / "weights") for each in (folder, whole))
     for a, b in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
-        assert float((a - b).detach().abs().max()) < 2e-2
+        assert float((a - b).detach().abs().max()) < 1e-3
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

@@ -43,9 +43,11 @@ def begin(
         if ranks.first:
             convert(kept.folder, folder / UNIVERSAL)
         ranks.barrier()
+    optimiser = adamw(learner, stage)
+    groups = [_hyperparameters(group) for group in optimiser.param_groups]
     made, _, _, _ = deepspeed.initialize(
         model=learner,
-        optimizer=adamw(learner, stage),
+        optimizer=optimiser,
         config=engine_config(config, stage, micro_batches, universal),
     )
     learner.network.rope.reset()  # its frequencies stay float32
@@ -55,10 +57,28 @@ def begin(
     path, _ = made.load_checkpoint(str(source.parent), tag=source.name)
     if path is None:
         raise ValueError(f"{kept.folder}: DeepSpeed can't read it; remove it and run again")
+    _restore(optimiser, groups)
     ranks.barrier()
     if universal and ranks.first:
         shutil.rmtree(folder / UNIVERSAL, ignore_errors=True)
     return made, kept.position.step
+
+
+def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _restore(optimiser: torch.optim.Optimizer, groups: list[dict[str, Any]]) -> None:
+    """What loading has mixed up (deepspeed 0.19.8, a universal checkpoint under ZeRO-3).
+
+    All groups have the first one's weight decay, and all weights share one count of steps, which each
+    of them would advance. After a fork the configuration's own values are wanted, too.
+    """
+    for group, hyperparameters in zip(optimiser.param_groups, groups, strict=True):
+        group.update(hyperparameters)
+    for state in optimiser.state.values():
+        if isinstance(state.get("step"), torch.Tensor):
+            state["step"] = state["step"].clone()
 
 
 def convert(checkpoint: Path, folder: Path) -> None:
