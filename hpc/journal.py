@@ -1,0 +1,211 @@
+"""An append-only journal of records, whole after any kill, with one writer at a time.
+
+    FOLDER/epochs/000001         who claimed the epoch; made by an atomic link
+           epochs/000001.fence   how much of each older segment counts
+           000001-000001.log     epoch and number of a segment
+
+A start claims the next epoch, so that an older writer, paused or cut off, finds out before its next
+record is acknowledged and stops. What it wrote meanwhile, unacknowledged, lies behind the new epoch's
+fence and never counts: everybody reads what the new writer read.
+
+A segment is a magic line and frames: length and CRC-32 of the payload (4 bytes each, little-endian),
+then the payload. What a kill left torn at the end of a segment was never acknowledged and is no record;
+damage anywhere else is an error that names file and offset.
+
+It knows nothing of what records are.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+MAGIC = b"leanfleet journal 1\n"
+MAX_RECORD = 64 * 2**20  # bytes
+SEGMENT_BYTES = 64 * 2**20  # after which a new segment is begun
+_HEAD = struct.Struct("<II")
+
+
+class JournalDamaged(ValueError):
+    """Bytes that no writer wrote."""
+
+
+class Stale(RuntimeError):
+    """Another writer has claimed a later epoch: this one must stop, and acknowledge nothing."""
+
+
+class Journal:
+    """Opened for writing. `epoch`: this writer's."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Claims the next epoch. Raises ValueError for a folder that can't be written."""
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        try:
+            (folder / "epochs").mkdir(parents=True, exist_ok=True)
+            self.epoch = _claim(folder / "epochs")
+            _fence(folder, self.epoch)
+        except OSError as error:
+            raise ValueError(f"{folder} can't be written to: {error.strerror}") from None
+        self._next = folder / "epochs" / f"{self.epoch + 1:06}"
+        self._number = 0
+        self._file = -1
+        self._size = 0
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Writes records and waits for the disk: when it returns, they are there.
+
+        Raises Stale when another writer took over (what was written may be read by nobody), OSError
+        when the disk is full: nothing of these records is kept then, and it can be tried again.
+        """
+        self._check()
+        if self._file < 0 or self._size >= self._segment_bytes:
+            self._begin()
+        data = b"".join(map(frame, records))
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            os.lseek(self._file, self._size, os.SEEK_SET)
+            raise
+        self._size += len(data)
+        self._check()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _check(self) -> None:
+        if self._next.exists():
+            raise Stale(f"{self.folder}: epoch {self.epoch} is over, another process writes now")
+
+    def _begin(self) -> None:
+        number = self._number + 1
+        path = self.folder / f"{self.epoch:06}-{number:06}.log"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(file, MAGIC)
+            os.fsync(file)
+            _sync_folder(self.folder)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        self.close()
+        self._file, self._number, self._size = file, number, len(MAGIC)
+
+
+def frame(record: bytes) -> bytes:
+    """A record as it stands in a segment. Raises ValueError for one that is too long."""
+    if len(record) > MAX_RECORD:
+        raise ValueError(f"a record of {len(record):,} bytes; at most {MAX_RECORD:,}")
+    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+
+
+def segments(folder: Path) -> list[Path]:
+    """In the order in which they were written."""
+    return sorted(folder.glob("[0-9]*-[0-9]*.log"))
+
+
+def read(folder: Path) -> Iterator[bytes]:
+    """Every record that counts, in order. Raises JournalDamaged."""
+    ends = _ends(folder)
+    for path in segments(folder):
+        for record, _ in _frames(path, ends.get(path.name)):
+            yield record
+
+
+def _ends(folder: Path) -> dict[str, int]:
+    """Where segments end, by the fence of the first epoch after theirs."""
+    found: dict[str, int] = {}
+    for path in sorted((folder / "epochs").glob("*.fence")):
+        for line in path.read_text(encoding="ascii").splitlines():
+            name, _, end = line.partition(" ")
+            if not end.isdigit():
+                raise JournalDamaged(f"{path} is damaged: {line[:80]!r}")
+            found.setdefault(name, int(end))
+    return found
+
+
+def _fence(folder: Path, epoch: int) -> None:
+    """Freezes all older segments at what is whole in them now. Raises JournalDamaged."""
+    ends = _ends(folder)
+    lines = []
+    for path in segments(folder):
+        end = 0
+        for _, end in _frames(path, ends.get(path.name)):  # noqa: B007 - the last one
+            pass
+        lines.append(f"{path.name} {end}\n")
+    path = folder / "epochs" / f"{epoch:06}.fence"
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="ascii") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _frames(path: Path, limit: int | None) -> Iterator[tuple[bytes, int]]:
+    """The records of one file and where each ends, up to what a kill left torn, or to the limit.
+
+    Raises JournalDamaged.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        size = size if limit is None else min(size, limit)
+        if limit == 0:
+            return
+        magic = file.read(len(MAGIC))
+        if magic != MAGIC:
+            if MAGIC.startswith(magic):
+                return  # killed while it was begun
+            raise JournalDamaged(f"{path} is no segment of a journal")
+        at = len(MAGIC)
+        while at < size and (head := file.read(_HEAD.size)):
+            if len(head) < _HEAD.size:
+                return
+            length, crc = _HEAD.unpack(head)
+            end = at + _HEAD.size + length
+            record = file.read(length) if length <= MAX_RECORD and end <= size else None
+            if record is None or zlib.crc32(record) != crc:
+                if end >= size:
+                    return  # the last one, never finished
+                raise JournalDamaged(f"{path}, byte {at}: a record is damaged")
+            at = end
+            yield record, at
+
+
+def _claim(folder: Path) -> int:
+    """The next number, taken by a link, which only one process can make."""
+    mine = folder / f".{socket.gethostname()}.{os.getpid()}.{os.urandom(4).hex()}"
+    mine.write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
+    try:
+        while True:
+            taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+            number = max(taken, default=0) + 1
+            try:
+                os.link(mine, folder / f"{number:06}")
+            except FileExistsError:
+                continue
+            _sync_folder(folder)
+            return number
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name in a folder is on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

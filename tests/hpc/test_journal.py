@@ -1,0 +1,160 @@
+"""The journal: every cut, every flipped bit, two writers, a full disk; and many callers of one write."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import multiprocessing
+import os
+
+import pytest
+
+from hpc import journal as journals
+from hpc.commit import GroupCommit
+from hpc.journal import Journal, JournalDamaged, Stale, frame, read, segments
+
+RECORDS = [b"", b"one", b"two" * 50, os.urandom(300)]
+
+
+def test_what_is_appended_is_read_and_segments_follow_one_another(tmp_path):
+    journal = Journal(tmp_path, segment_bytes=200)
+    for record in RECORDS:
+        journal.append([record])
+    journal.append(RECORDS)
+    journal.close()
+    again = Journal(tmp_path)
+    again.append([b"of the next start"])
+    assert (journal.epoch, again.epoch) == (1, 2)
+    assert len(segments(tmp_path)) > 2
+    assert list(read(tmp_path)) == [*RECORDS, *RECORDS, b"of the next start"]
+
+
+def test_a_cut_at_any_byte_leaves_the_records_before_it(tmp_path):
+    Journal(tmp_path).append(RECORDS)
+    (path,) = segments(tmp_path)
+    whole = path.read_bytes()
+    ends, at = [], len(journals.MAGIC)
+    for record in RECORDS:
+        at += len(frame(record))
+        ends.append(at)
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        assert list(read(tmp_path)) == RECORDS[: sum(end <= cut for end in ends)]
+
+
+def test_a_flipped_bit_is_no_record_and_never_silently_skipped(tmp_path):
+    Journal(tmp_path).append(RECORDS)
+    (path,) = segments(tmp_path)
+    whole = path.read_bytes()
+    last = len(whole) - len(frame(RECORDS[-1]))
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        if at >= last:  # the last one: as if it had never been finished
+            assert list(read(tmp_path)) == RECORDS[:-1]
+            continue
+        try:
+            found = list(read(tmp_path))
+        except JournalDamaged as error:
+            assert path.name in str(error)
+        else:  # a length that points past the end: everything after it is gone, nothing is made up
+            assert found == RECORDS[: len(found)] and len(found) < len(RECORDS)
+
+
+def test_an_older_writer_stops(tmp_path):
+    first = Journal(tmp_path)
+    first.append([b"kept"])
+    second = Journal(tmp_path)
+    with pytest.raises(Stale, match="epoch 1 is over"):
+        first.append([b"too late"])
+    second.append([b"kept too"])
+    assert list(read(tmp_path)) == [b"kept", b"kept too"]
+
+
+def test_what_an_older_writer_wrote_unacknowledged_never_counts(tmp_path, monkeypatch):
+    """It passed its check, another claimed, and then its bytes reached the disk."""
+    first = Journal(tmp_path)
+    first.append([b"kept"])
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_check", lambda _: None)
+        second = Journal(tmp_path)
+        seen = list(read(tmp_path))
+        first.append([b"nobody was told"])
+    assert seen == [b"kept"]
+    second.append([b"more"])
+    third = Journal(tmp_path)
+    assert list(read(tmp_path)) == [b"kept", b"more"]
+    third.append([b"last"])
+    assert list(read(tmp_path)) == [b"kept", b"more", b"last"]
+
+
+def _claim_many(folder, count, results):
+    results.put([Journal(folder).epoch for _ in range(count)])
+
+
+def test_no_two_processes_get_one_epoch(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    processes = [
+        context.Process(target=_claim_many, args=(tmp_path, 20, results)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    epochs = [epoch for _ in processes for epoch in results.get(timeout=60)]
+    for process in processes:
+        process.join()
+    assert sorted(epochs) == list(range(1, 61))
+    assert not [path for path in (tmp_path / "epochs").iterdir() if path.name.startswith(".")]
+    assert list(read(tmp_path)) == []
+
+
+def test_a_full_disk_keeps_what_was_there_and_it_goes_on_later(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    journal.append([b"before"])
+    real = os.write
+
+    def full(file, data):
+        real(file, bytes(data)[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journals.os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.append([b"lost", b"lost too"])
+    monkeypatch.setattr(journals.os, "write", real)
+    journal.append([b"after"])
+    assert list(read(tmp_path)) == [b"before", b"after"]
+
+
+def test_bad_folders_and_records(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="can't be written"):
+        Journal(tmp_path / "file")
+    with pytest.raises(ValueError, match="at most"):
+        frame(bytes(journals.MAX_RECORD + 1))
+    (tmp_path / "000001-000001.log").write_bytes(b"nonsense")
+    with pytest.raises(JournalDamaged, match="no segment"):
+        list(read(tmp_path))
+
+
+async def test_many_callers_share_a_write_and_all_hear_of_its_failure():
+    groups: list[list[bytes]] = []
+
+    def write(records):
+        groups.append(list(records))
+        if b"bad" in records:
+            raise OSError("the disk is full")
+
+    commits = GroupCommit(write)
+    await asyncio.gather(*(commits.durable(b"%d" % number) for number in range(100)))
+    assert [record for group in groups for record in group] == [b"%d" % n for n in range(100)]
+    assert len(groups) < 5
+    found = await asyncio.gather(
+        commits.durable(b"bad"), commits.durable(b"beside it"), return_exceptions=True
+    )
+    assert all(isinstance(each, OSError) for each in found)
+    await commits.durable(b"later")
+    cancelled = asyncio.create_task(commits.durable(b"nobody waits"))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await commits.durable(b"last")
+    await commits.close()
+    assert groups[-1][-1] == b"last"
