@@ -20,15 +20,16 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, segment, positions [B, T]: the sample of each token within its row (−1: padding) and
-    its place in it. prompt [B, T] bool. said_at [M]: places (of the B·T) whose next token is `said`
-    [M]. value_at [N]: places where the value of `distance` [N] is read.
+    """tokens, positions [B, T]: a token's place in its sample. segment [B, T]: the sample of each
+    token within its row (−1: padding); None where no row has two. prompt [B, T] bool. said_at [M]:
+    places (of the B·T) whose next token is `said` [M]. value_at [N]: places where the value of
+    `distance` [N] is read.
 
     sample [M], value_sample [N]: the sample's number. used: tokens that are no padding.
     """
 
     tokens: Tensor
-    segment: Tensor
+    segment: Tensor | None
     positions: Tensor
     prompt: Tensor
     said_at: Tensor
@@ -76,7 +77,8 @@ def make_batch(samples: Samples, rows: Sequence[Row], room: int) -> Batch:
         used += at
     return Batch(
         torch.from_numpy(tokens),
-        torch.from_numpy(segment),
+        # Padding comes last and is seen by nobody: a row's only sample needs no mask, which is faster.
+        torch.from_numpy(segment) if any(len(row) > 1 for row in rows) else None,
         torch.from_numpy(positions),
         torch.from_numpy(prompt),
         _whole(said_at),

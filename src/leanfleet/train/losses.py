@@ -50,8 +50,8 @@ class Learner(nn.Module):
         attend = FullAttention(network.config, length, tokens.device, batch.prompt, batch.segment)
         hidden = network.hidden(tokens, batch.positions, attend).flatten(0, 1)  # [B·T, W]
         # The product with the vocabulary is made only where something is to be said.
-        logits = network.logits(hidden[batch.said_at]).float()  # [M, V]
-        value_logits = network.value_logits(hidden[batch.value_at])
+        logits = network.logits(hidden.index_select(0, batch.said_at)).float()  # [M, V]
+        value_logits = network.value_logits(hidden.index_select(0, batch.value_at))
         # Sums over nothing still depend on every weight: no rank waits for another's gradient.
         sums = Sums(
             functional.cross_entropy(logits, batch.said, reduction="sum"),
