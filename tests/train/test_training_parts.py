@@ -78,6 +78,7 @@ def test_a_shape_is_a_section_or_the_path_of_a_file(root):
         ("stages.0.name=logs", "can't be called logs"),
         ("stages.0.name=../x", "does not fit the pattern"),
         ("deepspeed.offload=cpu", "offload needs zero_stage 1"),
+        ("deepspeed.precision=bfloat16", "bfloat16 needs zero_stage 1"),
     ],
 )
 def test_mistakes_are_explained(override, said):

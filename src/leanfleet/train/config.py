@@ -28,6 +28,9 @@ class DeepSpeedConfig(Section):
     def _fits_together(self) -> Self:
         if self.offload != "none" and self.zero_stage == 0:
             raise ValueError("offload needs zero_stage 1 or more")
+        # deepspeed 0.19.8: without ZeRO, bfloat16 steps differ from those with it, and learn less.
+        if self.precision != "float32" and self.zero_stage == 0:
+            raise ValueError("bfloat16 needs zero_stage 1 or more (1 does on a single rank, too)")
         return self
 
 

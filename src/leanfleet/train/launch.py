@@ -251,12 +251,17 @@ class _Tail:
         elif kind == "evaluation":
             topk = "" if line.get("topk") is None else f", top-K {100 * line['topk']:.1f} %"
             self._reporter.note(
-                f"step {line['step']:,}: validation loss {line['loss']:.3f}, top-1 "
+                f"step {line['step']:,}: validation loss {_number(line['loss'])}, top-1 "
                 f"{100 * line['top1']:.1f} %{topk}"
             )
         elif kind == "stopped":
             self._reporter.note(f"stopped and saved at step {line['step']:,}: run again to go on")
         return kind == "done"
+
+
+def _number(value: float | None) -> str:
+    """JSON has no NaN: it comes as null."""
+    return "is not a number" if value is None else f"{value:.3f}"
 
 
 def _inode(path: Path) -> int | None:

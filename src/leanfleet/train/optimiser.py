@@ -38,8 +38,8 @@ def learning_rate(stage: StageConfig, step: int, steps: int) -> float:
 
 
 def clips_itself(config: DeepSpeedConfig) -> bool:
-    """Whether DeepSpeed leaves plain gradients to us, without partition or half types."""
-    return config.zero_stage == 0 and config.precision == "float32"
+    """Whether DeepSpeed leaves plain gradients to us, without partition."""
+    return config.zero_stage == 0
 
 
 def engine_config(
