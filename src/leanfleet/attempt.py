@@ -128,6 +128,7 @@ class Attempt:
         self.handles: list[Handle] = []
         self.over = ""  # which budget is, besides simulations
         self.refused: Verdict | None = None  # the last proof that failed its verdict
+        self._crashers: set[str] = set()  # tactics that crashed Lean twice in a row
 
     async def advance(self, simulations: int) -> ProofResult | None:
         """Up to `simulations` more. None: they are over, and there is more to try.
@@ -233,14 +234,21 @@ class Attempt:
 
     async def run(self, state: State, tactics: Sequence[str]) -> list[Answer]:
         """One batch. What met a crash is run once more: a process can be lost with no fault of the
-        tactic that it was running, and that is to change no search."""
+        tactic that it was running, and that is to change no search. A text that crashed twice in a
+        row has shown that it is at fault, and gets no second run in this attempt."""
         handle = state.handle
         answers = await self._run_once(handle, tactics)
-        lost = [number for number, answer in enumerate(answers) if _crashed(answer)]
+        lost = [
+            number
+            for number, answer in enumerate(answers)
+            if _crashed(answer) and tactics[number] not in self._crashers
+        ]
         if lost:
             again = await self._run_once(handle, [tactics[number] for number in lost])
             for number, answer in zip(lost, again, strict=True):
                 answers[number] = answer
+                if _crashed(answer):
+                    self._crashers.add(tactics[number])
         return answers
 
     async def _run_once(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:

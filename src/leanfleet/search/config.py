@@ -28,7 +28,7 @@ class SearchConfig:
     sampling_alpha: float = 0.6  # α [S]
     no_tactic_value: float = -40.0  # [S] backed up, once, by a leaf without a legal tactic
     barren_expansions: int = 3  # R: in a row, until a policy counts as exhausted
-    machine_retries: int = 2  # further tries of a tactic that met a machine's error
+    machine_retries: int = 1  # further tries of a tactic that met a machine's error
     width: int = 1  # simulations in flight; part of what makes a search repeatable
     tactic_chars: int = 4_000  # longer texts of a policy are dropped
 
