@@ -12,7 +12,8 @@ from small_training import HONEST, drawn_transitions
 from leanfleet.model.config import ModelConfig
 from leanfleet.model.tokenizer import WrongTokenizer
 from leanfleet.model.tokenizer_train import train_tokenizer
-from leanfleet.train import checkpoints
+from leanfleet.progress import Silent
+from leanfleet.train import checkpoints, launch
 from leanfleet.train.chain import Run, begin, train
 from leanfleet.train.ranks import Ranks
 from leanfleet.train.transitions import Transition, write_shard
@@ -177,6 +178,22 @@ def test_left_out_samples_are_listed_in_the_run_folder(
         start(config)
     listed = (tmp_path / "run" / "tactics" / "skipped.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line)["name"] for line in listed] == ["huge"]
+
+
+def test_two_trainings_do_not_share_a_folder(make_config, tmp_path):
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another training is at work here"):
+            launch.train(make_config(), tmp_path / "run", 1, Silent())
+
+
+def test_a_folder_that_can_not_be_made_is_told(make_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file"):
+        launch.train(make_config(), tmp_path / "file" / "run", 1, Silent())
 
 
 def test_ranks_without_their_variables_say_what_to_do(monkeypatch):

@@ -2,6 +2,7 @@
 
     config.yaml                resolved, as it was last trained with; reloads identically
     .launched.yaml             what ranks are asked to train; it may yet be refused
+    .lock                      held while ranks of this machine train here
     logs/rank.R.ATTEMPT.log    what each rank said
     STAGE/record.jsonl, tb/    record.py
     STAGE/skipped.jsonl        samples that were left out, and why (the first thousand)
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from leanfleet.train.trainer import Begun
 
 KINDS = ("pretrain", "midtrain", "sft")
-CONFIG, LAUNCHED, LOGS = "config.yaml", ".launched.yaml", "logs"
+CONFIG, LAUNCHED, LOCK, LOGS = "config.yaml", ".launched.yaml", ".lock", "logs"
 WEIGHTS, OLD_WEIGHTS, SKIPPED = "weights", "weights.old", "skipped.jsonl"
 
 

@@ -8,6 +8,7 @@ the end of their step.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ import msgspec
 from leanfleet.config import dump_config
 from leanfleet.model import folder as files
 from leanfleet.progress import Reporter
-from leanfleet.train.chain import KINDS, LAUNCHED, LOGS, OLD_WEIGHTS, SKIPPED, Run, changed
+from leanfleet.train.chain import KINDS, LAUNCHED, LOCK, LOGS, OLD_WEIGHTS, SKIPPED, Run, changed
 from leanfleet.train.config import TrainConfig
 from leanfleet.train.rank import EXIT_MISTAKE, MARK
 from leanfleet.train.ranks import PARENT
@@ -56,12 +57,18 @@ def train(
     if ranks < 1:
         raise ValueError(f"--ranks must be 1 or more, not {ranks}")
     run = Run(config, folder)
+    with _alone_in(folder):
+        return _train(run, ranks, reporter, kinds, fork)
+
+
+def _train(run: Run, ranks: int, reporter: Reporter, kinds: Sequence[str], fork: bool) -> bool:
     prepare(run, kinds, fork=fork)
-    if all(run.is_done(stage) for stage in config.stages if stage.kind in kinds):
+    asked_for = [stage for stage in run.config.stages if stage.kind in kinds]
+    if all(run.is_done(stage) for stage in asked_for):
         return True
     tail = _Tail(run, reporter)
     options = [*(["--fork"] if fork else []), "--kinds", *kinds]
-    processes, logs = _start(folder, ranks, options)
+    processes, logs = _start(run.folder, ranks, options)
     failed: dict[int, int] = {}
     with _passing_on(processes) as asked:
         try:
@@ -74,7 +81,23 @@ def train(
             _end(processes)
         tail.read()
         _judge(processes, logs, failed, asked)
-    return all(run.is_done(stage) for stage in config.stages if stage.kind in kinds)
+    return all(run.is_done(stage) for stage in asked_for)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Raises ValueError if another training of this machine is at work in the folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror or error}") from None
+    with lock:  # let go by the system, too, when this process dies
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another training is at work here") from None
+        yield
 
 
 def prepare(run: Run, kinds: Sequence[str] = KINDS, *, fork: bool = False) -> None:
