@@ -1,0 +1,132 @@
+"""The ledger: built again from its records after a kill at any moment, and accounts that reconcile."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpc.leases import Leases
+from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.matchmaker import MatchmakerConfig, Result, Standing
+from leanfleet.rl.records import Expired, Finished, HandedBack, Judged, decode, encode
+
+CONFIG = MatchmakerConfig(trust_count=2, retire_count=3)
+
+
+def new(theorems: int = 4) -> Ledger:
+    return Ledger("hash", theorems, CONFIG, Leases(10.0))
+
+
+def begun(theorems: int = 4) -> tuple[Ledger, list[bytes]]:
+    ledger = new(theorems)
+    return ledger, [encode(ledger.begin("run", 7))]
+
+
+def state(ledger: Ledger) -> tuple:
+    return (
+        ledger.matchmaker.records,
+        ledger.matchmaker.assigned,
+        ledger.games,
+        {lease: (game, late) for lease, (game, _, late) in ledger.claims.items()},
+        ledger.leases.counts(),
+        {
+            name: count
+            for name, count in vars(ledger.tally).items()
+            if name not in ("again", "unknown")
+        },
+    )
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["lease", "back", "expire", "finish", "again", "judge", "kill"]),
+        st.integers(0, 30),
+        st.sampled_from(list(Result)),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+@settings(max_examples=80, deadline=None)
+def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps):
+    ledger, journal = begun()
+    given_out: list[str] = []
+    counted: dict[str, Result] = {}
+    back: set[str] = set()
+
+    def durable(record) -> None:
+        journal.append(encode(record))
+        ledger.apply(decode(journal[-1]), 0.0)
+
+    for what, pick, result, accepted in steps:
+        lease = given_out[pick % len(given_out)] if given_out else "none"
+        if what == "lease":
+            record = ledger.lease(f"lease{len(given_out)}", f"worker{pick % 3}", 0.0)
+            if record is not None:
+                journal.append(encode(record))
+                given_out.append(record.lease)
+        elif what == "back":
+            if ledger.leases.holder(lease):
+                back.add(lease)
+            durable(HandedBack(lease))
+        elif what == "expire":
+            durable(Expired(lease))
+        elif what in ("finish", "again"):
+            if lease in given_out and lease not in back:
+                counted.setdefault(lease, result)
+            durable(Finished(lease, result, proof="simp"))
+        elif what == "judge":
+            durable(Judged(lease, "key" if accepted else "", length=3, rows=2 if accepted else 0))
+        elif what == "kill":
+            before = state(ledger)
+            ledger = new()
+            for record in journal:
+                ledger.apply(decode(record), 0.0)
+            assert state(ledger) == before
+        counts, tally = ledger.leases.counts(), ledger.tally
+        assert counts.reconcile and counts.given == len(given_out)
+        assert counts.finished == len(counted)
+        assert tally.claims == sum(outcome is Result.PROVED for outcome in counted.values())
+        assert tally.failed == sum(outcome is Result.FAILED for outcome in counted.values())
+        assert tally.claims == tally.proofs + tally.disproofs + tally.refused + len(ledger.claims)
+        assert counts.finished == (
+            tally.failed + tally.errors + tally.not_elaborated + tally.claims
+        )
+
+
+def test_a_claim_counts_when_it_is_judged_and_a_lie_gains_nothing():
+    ledger, _ = begun(1)
+    first = ledger.lease("a", "liar", 0.0)
+    ledger.apply(Finished(first.lease, Result.PROVED, proof="sorry"), 1.0)
+    assert ledger.tally.proofs == 0 and ledger.matchmaker.records[0].proofs == 0
+    assert ledger.lease("b", "liar", 1.0) is None  # until it is judged, the theorem is taken
+    ledger.apply(Judged("a", "", "forbidden"), 2.0)
+    record = ledger.matchmaker.records[0]
+    assert (record.proofs, record.failures_in_a_row) == (0, 1)
+    assert ledger.tally.refused == 1 and ledger.tally.rows == 0
+
+
+def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_again():
+    ledger, _ = begun(1)
+    ledger.lease("a", "slow", 0.0)
+    ledger.apply(Expired("a"), 20.0)
+    second = ledger.lease("b", "other", 21.0)
+    ledger.apply(Finished("a", Result.PROVED, proof="simp"), 22.0)
+    ledger.apply(Judged("a", "key", length=1, rows=1), 23.0)
+    assert ledger.tally.late == 1 and ledger.matchmaker.records[0].proofs == 1
+    assert ledger.matchmaker.records[0].in_flight == 1  # b still plays
+    ledger.apply(Finished(second.lease, Result.PROVED), 24.0)
+    ledger.apply(Judged("b", "key", length=1), 25.0)
+    assert ledger.matchmaker.standing(0) is Standing.MASTERED
+
+
+def test_records_of_another_run():
+    ledger, journal = begun()
+    other = Ledger("another hash", 4, CONFIG, Leases(10.0))
+    with pytest.raises(ValueError, match="content hash hash; now there are 4 with another hash"):
+        other.apply(decode(journal[0]), 0.0)
+    with pytest.raises(ValueError, match="does not begin"):
+        new().apply(ledger.lease("a", "w", 0.0), 0.0)
