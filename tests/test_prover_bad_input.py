@@ -275,7 +275,7 @@ async def test_a_lean_that_takes_back_a_proof_when_it_is_replayed():
 async def test_a_lean_that_cannot_replay_says_nothing_about_the_theorem():
     result = await fickle(Says("t"), later=LeanError(ErrorKind.CRASH, "gone", fatal=True))
     assert result.outcome is Outcome.ERROR and not result.proof
-    assert result.statistics.machine_errors == 4  # 3 tries of the replay, the first run twice
+    assert result.statistics.machine_errors == 4  # 3 tries: the first runs twice, the third not
 
 
 async def test_a_proof_that_the_verifier_refuses_is_none():

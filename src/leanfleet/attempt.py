@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,7 @@ from leanfleet.search.replay import Place, Replay, ReplayStatus, Row
 from leanfleet.search.search import Search, SearchOutcome
 
 VERIFY_LIMITS = Limits(heartbeats=400_000, seconds=120.0)
+CRASHES = 3  # of Lean, by one text in one attempt: two at its first state, one at another
 MINIMISE_CHECKS = 30  # replays of shorter proofs at most
 
 
@@ -128,7 +130,7 @@ class Attempt:
         self.handles: list[Handle] = []
         self.over = ""  # which budget is, besides simulations
         self.refused: Verdict | None = None  # the last proof that failed its verdict
-        self._crashers: set[str] = set()  # tactics that crashed Lean twice in a row
+        self._crashes: Counter[str] = Counter()  # of Lean, by the tactic that it was running
 
     async def advance(self, simulations: int) -> ProofResult | None:
         """Up to `simulations` more. None: they are over, and there is more to try.
@@ -233,28 +235,38 @@ class Attempt:
         search.answer(request, await self.run(request.state, tactics))
 
     async def run(self, state: State, tactics: Sequence[str]) -> list[Answer]:
-        """One batch. What met a crash is run once more: a process can be lost with no fault of the
-        tactic that it was running, and that is to change no search. A text that crashed twice in a
-        row has shown that it is at fault, and gets no second run in this attempt."""
+        """One batch. What met a crash for the first time is run once more: a process can be lost with
+        no fault of the tactic that it was running, and that is to change no search. A text that
+        crashes on and on takes the states of other searches along: it is not run any more."""
         handle = state.handle
-        answers = await self._run_once(handle, tactics)
-        lost = [
-            number
-            for number, answer in enumerate(answers)
-            if _crashed(answer) and tactics[number] not in self._crashers
+        known = LeanError(ErrorKind.CRASH, "has crashed Lean time and again")
+        fit = [n for n, text in enumerate(tactics) if self._crashes[text] < CRASHES]
+        answers = [
+            Failed(ErrorKind.CRASH) if n in fit else self._answer(known)
+            for n in range(len(tactics))
         ]
-        if lost:
-            again = await self._run_once(handle, [tactics[number] for number in lost])
-            for number, answer in zip(lost, again, strict=True):
-                answers[number] = answer
-                if _crashed(answer):
-                    self._crashers.add(tactics[number])
+        for number, answer in zip(fit, await self._run_once(handle, tactics, fit), strict=True):
+            answers[number] = answer
+        lost = [number for number in fit if _crashed(answers[number])]
+        new = [number for number in lost if not self._crashes[tactics[number]]]
+        self._crashes.update(tactics[number] for number in lost)
+        for number, answer in zip(new, await self._run_once(handle, tactics, new), strict=True):
+            answers[number] = answer
+            if _crashed(answer):
+                self._crashes[tactics[number]] += 1
+            else:
+                del self._crashes[tactics[number]]
         return answers
 
-    async def _run_once(self, handle: Handle, tactics: Sequence[str]) -> list[Answer]:
-        """Cancelled before the answers came, it counts for nothing; the server then frees what it
-        led to."""
-        steps = await self.lean.run_tactics(handle, tactics, self.budget.limits)
+    async def _run_once(
+        self, handle: Handle, tactics: Sequence[str], which: Sequence[int]
+    ) -> list[Answer]:
+        """The tactics with these numbers. Cancelled before the answers came, it counts for nothing;
+        the server then frees what it led to."""
+        if not which:
+            return []
+        texts = [tactics[number] for number in which]
+        steps = await self.lean.run_tactics(handle, texts, self.budget.limits)
         for step in steps:
             if isinstance(step, StepResult):
                 self.handles += step.groups
