@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from leanfleet.cli import main
+from leanfleet.theorems.probe import smoke_probe
 
 pytestmark = pytest.mark.needs("registry_lean")
 SMALL = ["--set", "lean.driver=registry"]
@@ -191,12 +192,41 @@ def test_a_header_that_does_not_elaborate_is_bad_input(capsys, tmp_path):
     assert "Mathlib" in capsys.readouterr().err
 
 
-def test_quickstart_writes_proofs_that_stand_alone(capsys, tmp_path, root):
-    config = str(root / "configs/quickstart.yaml")
-    assert main(["quickstart", "--config", config, "--smoke", "--out", str(tmp_path)]) == 0
-    assert "8 of 8 theorems proved" in capsys.readouterr().out
-    rows = [json.loads(line) for line in (tmp_path / "proofs.jsonl").read_text().splitlines()]
-    assert len(rows) == 8 and all(row["outcome"] == "proved" for row in rows)
+def test_quickstart_shows_topics_and_tiers_and_leaves_a_report(capsys, tmp_path, root):
+    """The smoke run on the real Lean; asked again, it shows the same without proving anew."""
+    command = ["quickstart", "--config", str(root / "configs/quickstart.yaml"), "--smoke"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert {row["theorem"] for row in rows} == {theorem.name for theorem in smoke_probe()}
+    proved = [row for row in rows if row["outcome"] == "proved"]
+    assert 1 <= len(proved) < 8 and max(row["simulations"] for row in rows) <= 8
+    assert f"{len(proved)} of 8 theorems proved" in shown and "tier 3" in shown
+    assert f"{tmp_path}/report.html" in shown and (tmp_path / "report.html").stat().st_size > 1000
     files = sorted((tmp_path / "proofs").glob("*.lean"))
-    assert len(files) == 8
+    assert len(files) == len(proved)
     assert all("autoImplicit false" in path.read_text() for path in files)
+    results = (tmp_path / "results.jsonl").read_bytes()
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "results.jsonl").read_bytes() == results
+    again = capsys.readouterr().out
+    assert again.split("each,")[0] == shown.split("each,")[0]
+
+
+def test_quickstart_takes_the_theorems_of_a_configuration(capsys, tmp_path):
+    config = tmp_path / "two.yaml"
+    config.write_text(
+        f"name: two\nlean: {{driver: registry, processes: 1}}\nprove: {{simulations: 2}}\n"
+        f'theorems:\n  - {{statement: "{STATEMENT}", source: logic}}\n'
+        '  - {statement: "theorem u : 1 = 2", source: numbers}\n'
+    )
+    out = tmp_path / "out"
+    assert main(["quickstart", "--config", str(config), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 theorems proved within 2 simulations" in shown
+    assert re.search(r"logic\W+1 of 1", shown) and re.search(r"numbers\W+0 of 1", shown)
+    # other theorems in the same folder are refused, and put aside when asked
+    config.write_text(config.read_text().replace("1 = 2", "1 = 3"))
+    assert main(["quickstart", "--config", str(config), "--out", str(out)]) == 2
+    assert "--fresh" in capsys.readouterr().err

@@ -56,8 +56,8 @@ def test_every_shipped_site_loads(path):
     assert load_site(path).name == path.stem
 
 
-def test_the_quickstart_has_two_dozen_theorems_of_several_kinds():
-    theorems = load_config(CONFIGS / "quickstart.yaml").theorems
+def test_the_examples_are_two_dozen_theorems_of_several_kinds():
+    theorems = load_config(CONFIGS / "examples.yaml").theorems
     assert len(theorems) >= 24
     assert len({entry.source for entry in theorems}) >= 6
     assert any("def " in entry.header for entry in theorems)

@@ -31,7 +31,7 @@ from leanfleet.roles.lean import local_server
 PROCESSES = 2
 MAX_ROUNDS = 9
 SETTINGS = Settings(simulations=16)
-_THEOREMS = Path(__file__).resolve().parents[2] / "configs" / "quickstart.yaml"
+_THEOREMS = Path(__file__).resolve().parents[2] / "configs" / "examples.yaml"
 
 
 def run(options: Options) -> list[Row]:
