@@ -3,11 +3,13 @@
 The network is configs/models/tiny.yaml with weights drawn from a seed, changed so that a sample ends
 after a token with probability 1/12, as short tactics do; the peer loads the same weights from an
 exported folder. Both have the same cap. The peer has its dynamic cache and the batching that is
-fastest in a trial: 32 states, sorted by length, in one call or in several. Cases:
+fastest in a trial: 32 states, sorted by length, in one call or in several. Each of the two has one
+thread or all of torch's, whichever is faster in a trial: so small a network often loses by a second
+one, and above all beside other work. Cases:
 
 - tactics per second at 32 states × 8 samples and at 1 state × 8, prompts included;
-- decoding at 1 × 8: bytes of weights per second, beside reading as many bytes from memory;
-- prompts: operations of the layers' matrices per second, beside a large matrix product;
+- decoding at 1 × 8 on one thread: bytes of weights per second, beside reading as many from memory;
+- prompts on one thread: operations of the layers' matrices per second, beside a large product;
 - samples that are the same, to the last bit of their log-probability, whatever batch they ran in.
 
 On a machine with a GPU the first two are measured on it as well, in bfloat16, with the share of
@@ -24,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _MODEL = _ROOT / "configs" / "models" / "tiny.yaml"
 SAMPLES = 8
 LONGEST = 32  # tokens of a sample, at most
-_BATCHES = (4, 8, 16, 32)  # states in a call of the peer
+_BATCHES = (1, 8, 32)  # states in a call of the peer
 _END = 1 / 12  # probability, after each token
 STATES = 32  # at once
 _FEWEST_ROUNDS = 3
@@ -77,6 +79,7 @@ class _Setting:
 
 def run(options: Options) -> list[Row]:
     texts = states()
+    _threads()  # before anything changes torch's own choice
     tokenizer = train_tokenizer(texts, 4096)
     network = _ending(new_network(load_model_config(_MODEL), seed=1).eval(), tokenizer)
     prompts = _prompts(tokenizer, texts, network.config.context)
@@ -84,7 +87,8 @@ def run(options: Options) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         export_hf(network, tokenizer, Path(folder) / "weights")
         setting = _Setting(network, _peer(Path(folder) / "weights"), tokenizer, prompts)
-        rows += _speed(setting, options.seconds)
+        rows += [_speed(setting, count, options.seconds) for count in (1, STATES)]
+        torch.set_num_threads(1)
         rows += [_decoding(setting, options.seconds), _prefill(setting, options.seconds)]
         rows += [_same(setting, exact=True)]
     if not torch.cuda.is_available():
@@ -92,7 +96,8 @@ def run(options: Options) -> list[Row]:
         return rows
     network, peer = (each.to("cuda", torch.bfloat16) for each in (network, setting.peer))
     setting = _Setting(network, peer, tokenizer, prompts)
-    return [*rows, *_speed(setting, options.seconds), _same(setting, exact=False)]
+    rows += [_speed(setting, count, options.seconds) for count in (1, STATES)]
+    return [*rows, _same(setting, exact=False)]
 
 
 @torch.no_grad()
@@ -127,36 +132,39 @@ def _peer(folder: Path) -> Any:
 # --- tactics per second ---------------------------------------------------------------------------
 
 
-def _speed(setting: _Setting, seconds: float) -> list[Row]:
-    rows = []
-    for count in (1, STATES):
-        batch = _best_batch(setting, count)
-        ours, peers = [], []
-        engine = _engine(setting, count)
-        _ours(setting, engine, setting.prompts[:count])
-        batches = itertools.cycle(_chunks(setting.prompts, count))
-        end = time.perf_counter() + seconds
-        while len(ours) < _FEWEST_ROUNDS or time.perf_counter() < end:
-            # One state is too short to be timed alone.
-            asked = [next(batches) for _ in range(max(1, 4 // count))]
-            ours.append(_rate(asked, partial(_ours, setting, engine)))
-            peers.append(_rate(asked, partial(_theirs, setting, batch)))
-        case = f"{setting.name}: {count} × {SAMPLES} samples, at most {LONGEST} tokens"
-        peer = f"{_PEER}, {batch} states a call" if count > 1 else _PEER
-        rows.append(row("policy", case, "tactics/s", ours, peer, peers, higher_is_better=True))
-    return rows
+def _speed(setting: _Setting, count: int, seconds: float) -> Row:
+    """`count` states at once. Each side's way is chosen by a trial, then they take turns."""
+    engine = _engine(setting, count)
+    answer = partial(_ours, setting, engine)
+    trial = setting.prompts[:count]
+    _theirs(setting, 1, trial[:1])
+    our_threads = max(_threads(), key=lambda n: _rate(n, [trial], answer))
+    peer_threads, batch = max(
+        ((n, size) for n in _threads() for size in _BATCHES if size <= count),
+        key=lambda way: _rate(way[0], [trial], partial(_theirs, setting, way[1])),
+    )
+    ours, peers = [], []
+    batches = itertools.cycle(_chunks(setting.prompts, count))
+    end = time.perf_counter() + seconds
+    while len(ours) < _FEWEST_ROUNDS or time.perf_counter() < end:
+        # One state is too short to be timed alone.
+        asked = [next(batches) for _ in range(max(1, 4 // count))]
+        ours.append(_rate(our_threads, asked, answer))
+        peers.append(_rate(peer_threads, asked, partial(_theirs, setting, batch)))
+    case = f"{setting.name}: {count} × {SAMPLES} samples, at most {LONGEST} tokens"
+    case += f", threads: {our_threads}"
+    peer = f"{_PEER}, states a call: {batch}, threads: {peer_threads}"
+    return row("policy", case, "tactics/s", ours, peer, peers, higher_is_better=True)
 
 
-def _best_batch(setting: _Setting, count: int) -> int:
-    """How many of `count` states the peer best takes in one call."""
-    prompts = setting.prompts[:count]
-    _theirs(setting, 1, prompts[:1])
-    if count == 1:
-        return 1
-    return max(_BATCHES, key=lambda size: _rate([prompts], partial(_theirs, setting, size)))
+@cache
+def _threads() -> tuple[int, ...]:
+    """What there is to choose from: one, or as many as torch takes by itself."""
+    return tuple(sorted({1, torch.get_num_threads()}))
 
 
-def _rate(asked: list[list[Prompt]], answer: Callable[[list[Prompt]], None]) -> float:
+def _rate(threads: int, asked: list[list[Prompt]], answer: Callable[[list[Prompt]], None]) -> float:
+    torch.set_num_threads(threads)
     began = time.perf_counter()
     for prompts in asked:
         answer(prompts)
@@ -234,7 +242,7 @@ def _decoding(setting: _Setting, seconds: float) -> Row:
         limits.append(20 * size / (time.perf_counter() - began) / 1e9)
         if len(ours) >= _FEWEST_ROUNDS and time.perf_counter() > end:
             break
-    case = f"{setting.name}: weights read, decoding 1 × {SAMPLES}"
+    case = f"{setting.name}: weights read, decoding 1 × {SAMPLES}, one thread"
     return row("policy", case, "GB/s", ours, "reading memory", limits, higher_is_better=True)
 
 
@@ -257,7 +265,7 @@ def _prefill(setting: _Setting, seconds: float) -> Row:
         limits.append(2 * size**3 / (time.perf_counter() - began) / 1e9)
         if len(ours) >= _FEWEST_ROUNDS and time.perf_counter() > end:
             break
-    case = f"{setting.name}: prompts"
+    case = f"{setting.name}: prompts, one thread"
     peer = f"a product of {size} × {size}"
     return row("policy", case, "GFLOP/s", ours, peer, limits, higher_is_better=True)
 
