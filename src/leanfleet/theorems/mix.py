@@ -1,9 +1,9 @@
 """How many theorems of which family and tier: weights beside each other, for all splits alike.
 
-Set by measure: four theorems of every family and tier were tried with every first tactic of the
-menu. Where most fall to one tactic the weight is small, but not 0: learning needs first steps, and
-`omega` is a part of the craft. In-family and held-out families are weighed apart. Changing a weight
-changes the splits, which are frozen (docs/theorems.md).
+Set by measure: four theorems of every family and tier were tried with one simulation of the menu
+policy, and samples of the splits with more. Where most fall to one tactic the weight is small, but
+not 0: learning needs first steps, and `omega` is a part of the craft. In-family and held-out families
+are weighed apart. Changing a weight changes the splits, which are frozen (docs/theorems.md).
 """
 
 MIX: dict[str, dict[int, float]] = {
