@@ -10,7 +10,9 @@ from hpc.leases import Leases
 from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig, Result, Standing
 from leanfleet.rl.records import Expired, Finished, HandedBack, Judged, decode, encode
+from leanfleet.train.transitions import Transition
 
+ROW = Transition(theorem="t", state="⊢ True", tactic="trivial", verdict="key")
 CONFIG = MatchmakerConfig(trust_count=2, retire_count=3)
 
 
@@ -79,7 +81,11 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
                 counted.setdefault(lease, result)
             durable(Finished(lease, result, proof="simp"))
         elif what == "judge":
-            durable(Judged(lease, "key" if accepted else "", length=3, rows=2 if accepted else 0))
+            durable(
+                Judged(
+                    lease, "key" if accepted else "", length=3, rows=(ROW, ROW) if accepted else ()
+                )
+            )
         elif what == "kill":
             before = state(ledger)
             ledger = new()
@@ -115,7 +121,7 @@ def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_a
     ledger.apply(Expired("a"), 20.0)
     second = ledger.lease("b", "other", 21.0)
     ledger.apply(Finished("a", Result.PROVED, proof="simp"), 22.0)
-    ledger.apply(Judged("a", "key", length=1, rows=1), 23.0)
+    ledger.apply(Judged("a", "key", length=1, rows=(ROW,)), 23.0)
     assert ledger.tally.late == 1 and ledger.matchmaker.records[0].proofs == 1
     assert ledger.matchmaker.records[0].in_flight == 1  # b still plays
     ledger.apply(Finished(second.lease, Result.PROVED), 24.0)

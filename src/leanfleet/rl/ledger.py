@@ -175,7 +175,7 @@ class Ledger:
             self.tally.disproofs += 1
         else:
             self.tally.proofs += 1
-        self.tally.rows += record.rows
+        self.tally.rows += len(record.rows)
         self._matchmaker.finished(
             game.theorem, result, disprove=game.disprove, length=record.length, late=late
         )

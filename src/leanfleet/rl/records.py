@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from leanfleet.rl.matchmaker import Result
+from leanfleet.train.transitions import Transition
 
 FORMAT = 1
 
@@ -65,7 +66,7 @@ class Finished(Struct, frozen=True, tag="finished", array_like=True):
 
 
 class Judged(Struct, frozen=True, tag="judged", array_like=True):
-    """What a process that did not search said of a claim. `rows`: learned from it, in the replay.
+    """What a process that did not search said of a claim. `proof` and `rows`: what it kept of it.
 
     `verdict` "" with a reason where it was refused.
     """
@@ -74,7 +75,8 @@ class Judged(Struct, frozen=True, tag="judged", array_like=True):
     verdict: str = ""
     reason: str = ""
     length: int = 0  # tactics on the proof's longest branch
-    rows: int = 0
+    proof: str = ""  # minimised
+    rows: tuple[Transition, ...] = ()
 
 
 Entry = Begun | Leased | HandedBack | Expired | Finished | Judged

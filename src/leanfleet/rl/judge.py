@@ -1,0 +1,72 @@
+"""The verdict on a claim, and what is learned from it: nothing that a prover says is believed.
+
+The script is taken apart and replayed on our own Lean, minimised, and judged by a process that never
+searches; the rows come from that replay. A script that does not come apart is judged as it is, and
+gives no rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leanfleet.attempt import VERIFY_LIMITS, Budget, Outcome
+from leanfleet.lean.client import LeanClient, LeanUnavailable
+from leanfleet.messages import LeanError, Theorem
+from leanfleet.train.collected import transitions
+from leanfleet.train.extract import NotTakenApart, extract
+from leanfleet.train.transitions import Transition
+
+MAX_PROOF = 1_000_000  # characters
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`verdict`: the key of an acceptance; "" with a reason for a refusal."""
+
+    verdict: str = ""
+    reason: str = ""
+    proof: str = ""
+    length: int = 0
+    rows: tuple[Transition, ...] = ()
+
+
+class LeanJudge:
+    """Judges with one Lean server. `provenance` stands in the rows."""
+
+    def __init__(self, lean: LeanClient, provenance: str, budget: Budget | None = None) -> None:
+        self._lean, self._provenance = lean, provenance
+        self._budget = budget or Budget(seconds=300.0)
+        self._name = ""
+
+    async def __call__(
+        self, theorem: Theorem, disprove: bool, proof: str, policy: str
+    ) -> Judgement | None:
+        """None: a machine's error, which says nothing about the claim; ask again."""
+        if len(proof) > MAX_PROOF:
+            return Judgement(reason=f"more than {MAX_PROOF:,} characters")
+        try:
+            trusted = await self._lean.negate(theorem) if disprove else theorem
+            if isinstance(trusted, LeanError):
+                return None if trusted.kind.is_machine else Judgement(reason=trusted.message)
+            self._name = self._name or (await self._lean.status()).lean
+            try:
+                result = await extract(self._lean, trusted, proof, self._budget)
+            except NotTakenApart:
+                return await self._as_it_is(trusted, proof)
+        except LeanUnavailable:
+            return None
+        if result.outcome is Outcome.ERROR:
+            return None
+        if result.outcome is not Outcome.PROVED or result.verdict is None:
+            return await self._as_it_is(trusted, proof)
+        rows = transitions(result, policy, self._provenance, self._name)
+        length = int(-rows[0].value) if rows and rows[0].value is not None else 0
+        return Judgement(result.verdict.key, "", result.proof, length, tuple(rows))
+
+    async def _as_it_is(self, trusted: Theorem, proof: str) -> Judgement | None:
+        verdict = await self._lean.verify(trusted, proof, VERIFY_LIMITS)
+        if isinstance(verdict, LeanError):
+            return None
+        if not verdict.accepted:
+            return Judgement(reason=f"{verdict.reason}: {verdict.message}"[:2_000])
+        return Judgement(verdict.key, "", proof)

@@ -1,0 +1,179 @@
+"""The hub on a real journal: kills, doubles, liars, a full disk, two hubs; rows once and once only."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hpc.commit import GroupCommit
+from hpc.journal import Journal, Stale, read
+from hpc.leases import Leases
+from leanfleet.messages import Theorem
+from leanfleet.rl import hub as hubs
+from leanfleet.rl.hub import Hub, accounts
+from leanfleet.rl.judge import Judgement
+from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.matchmaker import MatchmakerConfig, Result
+from leanfleet.rl.records import Finished
+from leanfleet.rl.replay import Replay, read_manifests
+from leanfleet.train.transitions import Transition, read_shard
+
+THEOREMS = [Theorem(f"t{number}", f"theorem t{number} : True") for number in range(30)]
+CONFIG = MatchmakerConfig(retire_count=1000, trust_count=900)
+
+
+async def judge(theorem, disprove, proof, policy):
+    """Honest proofs say so; a machine's error now and then."""
+    await asyncio.sleep(0)
+    if random.random() < 0.1:
+        return None
+    if proof.startswith("lie"):
+        return Judgement(reason="forbidden")
+    row = Transition(
+        theorem=theorem.name, state="⊢ True", tactic=proof, verdict="key", policy=policy
+    )
+    return Judgement("key", "", proof, 1, (row,))
+
+
+@asynccontextmanager
+async def started(folder, **more):
+    """A hub on what is in the folder, until it is left."""
+    journal = Journal(folder / "journal")
+    wrap = more.pop("wrap", lambda append: append)
+    commits = GroupCommit(wrap(journal.append))
+    ledger = Ledger("hash", len(THEOREMS), CONFIG, Leases(more.pop("lease_seconds", 60.0)))
+    replay = Replay(folder / "replay", journal.epoch, shard_rows=7)
+    made = Hub("run", THEOREMS, ledger, commits.durable, judge, replay, epoch=journal.epoch, **more)
+    if not made.restore(read(folder / "journal")):
+        await made.begin(seed=1)
+    async with made as running:
+        yield running
+    await commits.close()
+    journal.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(hubs, "JUDGE_PAUSE", 0.001)
+    monkeypatch.setattr(hubs, "EXPIRE_EVERY", 0.01)
+
+
+async def settled(hub: Hub) -> None:
+    async with asyncio.timeout(20):
+        while hub.ledger.claims:
+            await asyncio.sleep(0.005)
+
+
+def rows_in(folder) -> list[Transition]:
+    return [
+        row
+        for shard in read_manifests(folder / "replay")
+        for row in read_shard(folder / "replay" / shard.name)
+    ]
+
+
+async def test_games_and_results(tmp_path):
+    async with started(tmp_path) as hub:
+        offers = await hub.games("worker", 5)
+        assert len({offer.lease for offer in offers}) == 5
+        assert all(offer.simulations == 250 and not offer.disprove for offer in offers)
+        for number, offer in enumerate(offers):
+            outcome = (Result.PROVED, Result.PROVED, Result.FAILED, Result.ERROR, Result.REFUSED)
+            proof = ("trivial", "lie", "", "", "")[number]
+            await hub.finished(Finished(offer.lease, outcome[number], proof, policy=3))
+            await hub.finished(Finished(offer.lease, outcome[number], proof, policy=3))  # again
+        await settled(hub)
+        found = accounts(hub.ledger)
+        assert found["reconcile"] and found["again"] == 5
+        assert (found["proofs"], found["refused"], found["failed"]) == (1, 1, 1)
+        assert hub.alive("worker") == 0
+    (row,) = rows_in(tmp_path)
+    assert (row.tactic, row.policy) == ("trivial", "version 3")
+
+
+async def test_results_that_are_kept_survive_kills_and_count_once(tmp_path):
+    """Hubs are abandoned in the middle of their work, without a word, and started again."""
+    kept: dict[str, str] = {}
+    flying: list = []
+    for life in range(6):
+        journal_before = list(read(tmp_path / "journal")) if life else []
+        context = started(tmp_path)
+        hub = await context.__aenter__()
+        assert len(list(read(tmp_path / "journal"))) >= len(journal_before)
+        flying += await hub.games(f"worker{life}", 12)
+        random.shuffle(flying)
+        for offer in [flying.pop() for _ in range(8)]:
+            proof = f"exact h{len(kept)}" if random.random() < 0.7 else f"lie {len(kept)}"
+            await hub.finished(Finished(offer.lease, Result.PROVED, proof))
+            kept[offer.lease] = proof
+        if flying:
+            handed = flying.pop()
+            await hub.handed_back([handed.lease])
+        await asyncio.sleep(random.random() * 0.02)
+        # The kill: its tasks stop where they are, nothing is flushed.
+        for task in hub._tasks:
+            task.cancel()
+        await asyncio.gather(*hub._tasks, return_exceptions=True)
+    async with started(tmp_path) as hub:
+        await settled(hub)
+        found = accounts(hub.ledger)
+        assert found["reconcile"] and found["finished"] == len(kept) == found["claims"]
+    honest = [proof for proof in kept.values() if not proof.startswith("lie")]
+    assert sorted(row.tactic for row in rows_in(tmp_path)) == sorted(honest)
+
+
+async def test_silent_workers_lose_their_games_and_late_results_count(tmp_path):
+    now = [0.0]
+    async with started(tmp_path, clock=lambda: now[0], lease_seconds=10.0) as hub:
+        (offer,) = await hub.games("slow", 1)
+        (other,) = await hub.games("alive", 1)
+        now[0] = 9.0
+        assert hub.alive("alive") == 1
+        now[0] = 15.0
+        async with asyncio.timeout(5):
+            while hub.ledger.leases.in_flight > 1:
+                await asyncio.sleep(0.005)
+        assert hub.ledger.leases.holder(other.lease) == "alive"
+        await hub.finished(Finished(offer.lease, Result.PROVED, "late but true"))
+        await settled(hub)
+        found = accounts(hub.ledger)
+        assert found["late"] == 1 and found["proofs"] == 1 and found["reconcile"]
+
+
+async def test_a_full_disk_promises_nothing_and_takes_nothing(tmp_path):
+    full = [False]
+
+    def wrap(append):
+        def write(records):
+            if full[0]:
+                raise OSError(28, "No space left on device")
+            append(records)
+
+        return write
+
+    async with started(tmp_path, wrap=wrap) as hub:
+        (offer,) = await hub.games("worker", 1)
+        full[0] = True
+        with pytest.raises(OSError, match="No space"):
+            await hub.games("worker", 3)
+        with pytest.raises(OSError, match="No space"):
+            await hub.finished(Finished(offer.lease, Result.FAILED))
+        assert hub.ledger.leases.in_flight == 1
+        full[0] = False
+        await hub.finished(Finished(offer.lease, Result.FAILED))
+        assert len(await hub.games("worker", 100)) == len(THEOREMS)
+
+
+async def test_the_older_of_two_hubs_stops(tmp_path):
+    async with started(tmp_path) as first:
+        (offer,) = await first.games("worker", 1)
+        async with started(tmp_path) as second:
+            with pytest.raises(Stale):
+                await first.games("worker", 1)
+            with pytest.raises(Stale):
+                await first.finished(Finished(offer.lease, Result.FAILED))
+            await second.finished(Finished(offer.lease, Result.FAILED))
+            assert accounts(second.ledger)["failed"] == 1
