@@ -4,7 +4,7 @@ The peer is the same Lean process on two pipes, asked in a blocking loop: no ser
 asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
 serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
-many searches at once.
+many searches at once. What the server adds is the time outside Lean, by Lean's own clock.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import Options, Row, row
@@ -66,7 +67,20 @@ STEPS = (
 K = 8  # tactics of one expansion
 EXPANSION = f"up to {K} asked together"
 SINGLE = "one at a time"
-_Sample = tuple[float, float]  # ms of a step: ours, the bare process's
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """ms of a step, ours and the bare process's; and of that what was spent outside Lean.
+
+    Lean tells how long it took inside. Two Lean processes are never equally fast, so what a server
+    adds shows in the time outside.
+    """
+
+    ours: float
+    bare: float
+    ours_outside: float
+    bare_outside: float
 
 
 def run(options: Options) -> list[Row]:
@@ -107,7 +121,8 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
         with _server(1) as one, _server(2) as two:
             for pipe in pipes:
                 pipe.work(seconds=2.0)
-            eventloop.run(_throughput(two, 2.0))
+            for each in (one, two):
+                eventloop.run(_throughput(each, 2.0))
             for _ in range(_ROUNDS):
                 for case, samples in served.items():
                     together = case == EXPANSION
@@ -130,8 +145,9 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
 
 def _added(case: str, samples: list[_Sample]) -> list[Row]:
     """The step's time beside the bare process's, and what the server adds beside its limit."""
-    low, median, high = statistics.quantiles([ours - bare for ours, bare in samples], n=4)
-    ours, bare = ([sample[side] for sample in samples] for side in (0, 1))
+    added = [sample.ours_outside - sample.bare_outside for sample in samples]
+    low, median, high = statistics.quantiles(added, n=4)
+    ours, bare = [sample.ours for sample in samples], [sample.bare for sample in samples]
     limit = LIMIT_ADDED_MS
     return [
         row("lean", f"step, {case}", "ms", ours, "bare process", bare, higher_is_better=False),
@@ -167,6 +183,7 @@ class Pipe:
         )
         self._send(first_line(paths, RegistryOptions()))
         self.steps = 0
+        self.seconds = 0.0  # inside Lean, by its own clock, of all steps
 
     def __enter__(self) -> Pipe:
         return self
@@ -191,6 +208,7 @@ class Pipe:
     def step(self, state: int, tactic: str) -> list[int]:
         self.steps += 1
         reply = self.ask("tactic", state=state, tactic=tactic)
+        self.seconds += reply["seconds"]
         return [group["state"] for group in reply["ok"]["groups"]] if "ok" in reply else []
 
     def work(self, seconds: float) -> None:
@@ -260,17 +278,28 @@ async def _latency(
             for turn, statement in enumerate(STATEMENTS):
                 handle = await lean.open(Theorem("b", statement))
                 state = pipe.open(statement)
-                times = {}
+                walls, inside = {}, {}
                 for ours in (True, False) if turn % 2 else (False, True):
-                    began = time.perf_counter()
+                    before, began = pipe.seconds, time.perf_counter()
                     if not ours:
                         left = [child for tactic in STEPS for child in pipe.step(state, tactic)]
                     elif together:
                         steps = await _expanded(lean, handle, STEPS)
                     else:
                         steps = [await lean.run_tactic(handle, tactic) for tactic in STEPS]
-                    times[ours] = 1000 * (time.perf_counter() - began) / len(STEPS)
-                samples.append((times[True], times[False]))
+                    walls[ours] = time.perf_counter() - began
+                    inside[ours] = pipe.seconds - before
+                    if ours:
+                        inside[ours] = sum(step.seconds for step in steps)
+                samples.append(
+                    _Sample(
+                        *(1000 * walls[side] / len(STEPS) for side in (True, False)),
+                        *(
+                            1000 * (walls[side] - inside[side]) / len(STEPS)
+                            for side in (True, False)
+                        ),
+                    )
+                )
                 groups = [step.groups for step in steps if not isinstance(step, LeanError)]
                 await lean.forget([handle, *itertools.chain.from_iterable(groups)])
                 pipe.ask("forget", states=[state, *left])
