@@ -4,7 +4,8 @@ The peer is the same Lean process on two pipes, asked in a blocking loop: no ser
 asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
 serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
-many searches at once. What the server adds is the time outside Lean, by Lean's own clock.
+many searches at once, both at the same work. What the server adds is the time outside Lean, by
+Lean's own clock.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ from leanfleet.messages import LeanError, Theorem
 STARTS = 7
 READY_LIMIT_SECONDS = 3.0
 SEARCHES = 8  # at once, for two processes
+WARM_UP_PASSES = 2  # over the statements
 _ROUNDS = 3
 LIMIT_ADDED_MS = 0.5
 _HEARTBEATS, _SECONDS = 20_000, 10.0
@@ -119,16 +122,18 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
     with contextlib.ExitStack() as stack:
         pipes = [stack.enter_context(Pipe(paths)) for _ in range(2)]
         with _server(1) as one, _server(2) as two:
-            for pipe in pipes:
-                pipe.work(seconds=2.0)
             for each in (one, two):
-                eventloop.run(_throughput(each, 2.0))
+                eventloop.run(_throughput(each, WARM_UP_PASSES))
+            _bare_throughput(pipes, 2 * WARM_UP_PASSES)
+            began = time.perf_counter()
+            _bare_throughput(pipes, 1)
+            passes = max(2, round(seconds / (time.perf_counter() - began)))
             for _ in range(_ROUNDS):
                 for case, samples in served.items():
                     together = case == EXPANSION
                     samples += eventloop.run(_latency(one, pipes[0], seconds, together))
-                bare_rate.append(_bare_throughput(pipes, seconds))
-                served_rate.append(eventloop.run(_throughput(two, seconds)))
+                bare_rate.append(_bare_throughput(pipes, passes))
+                served_rate.append(eventloop.run(_throughput(two, passes)))
     return [
         *(line for case, samples in served.items() for line in _added(case, samples)),
         row(
@@ -211,32 +216,29 @@ class Pipe:
         self.seconds += reply["seconds"]
         return [group["state"] for group in reply["ok"]["groups"]] if "ok" in reply else []
 
-    def work(self, seconds: float) -> None:
-        """Searches, one after the other, for so long."""
-        end = time.perf_counter() + seconds
-        while True:
-            for statement in STATEMENTS:
-                root = self.open(statement)
-                states = [root]
-                for opening in OPENING:
-                    states += self.step(root, opening)
-                for state in tuple(states):
-                    for tactic in STEPS:
-                        states += self.step(state, tactic)
-                        if time.perf_counter() >= end:
-                            self.ask("forget", states=states)
-                            return
-                self.ask("forget", states=states)
+    def work(self, statements: deque[str]) -> None:
+        """A search of each statement, until none is left."""
+        while statements:
+            root = self.open(statements.popleft())
+            states = [root]
+            for opening in OPENING:
+                states += self.step(root, opening)
+            for state in tuple(states):
+                for tactic in STEPS:
+                    states += self.step(state, tactic)
+            self.ask("forget", states=states)
 
 
-def _bare_throughput(pipes: list[Pipe], seconds: float) -> float:
+def _bare_throughput(pipes: list[Pipe], passes: int) -> float:
+    """Steps per second, of the statements so many times over, the two taking turns at them."""
+    statements = deque(STATEMENTS * passes)
     before = sum(pipe.steps for pipe in pipes)
-    threads = [threading.Thread(target=pipe.work, args=(seconds,)) for pipe in pipes]
+    threads = [threading.Thread(target=pipe.work, args=(statements,)) for pipe in pipes]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=seconds + 60)
+        thread.join(timeout=600)
     return (sum(pipe.steps for pipe in pipes) - before) / (time.perf_counter() - began)
 
 
@@ -316,19 +318,18 @@ async def _expanded(
     return steps
 
 
-async def _throughput(server: tuple[str, Path], seconds: float) -> float:
+async def _throughput(server: tuple[str, Path], passes: int) -> float:
+    """The same statements, by searches that take turns at them."""
     from leanfleet.roles.lean import connect
 
-    steps, began = 0, time.perf_counter()
-    end = began + seconds
+    statements = deque(STATEMENTS * passes)
+    steps = 0
 
-    async def search(number: int) -> None:
+    async def search() -> None:
         nonlocal steps
-        turn = number
-        while time.perf_counter() < end:
-            root = await lean.open(Theorem("b", STATEMENTS[turn % len(STATEMENTS)]))
-            turn += 1
-            states, opened = [root], [root]
+        while statements:
+            root = await lean.open(Theorem("b", statements.popleft()))
+            states = [root]
             for step in await _expanded(lean, root, OPENING):
                 steps += 1
                 states += () if isinstance(step, LeanError) else step.groups
@@ -337,10 +338,9 @@ async def _throughput(server: tuple[str, Path], seconds: float) -> float:
                 for step in await _expanded(lean, state, STEPS):
                     steps += 1
                     opened += () if isinstance(step, LeanError) else step.groups
-                if time.perf_counter() >= end:
-                    break
             await lean.forget(opened)
 
     async with connect(*server) as lean:
-        await asyncio.gather(*(search(number) for number in range(SEARCHES)))
+        began = time.perf_counter()
+        await asyncio.gather(*(search() for _ in range(SEARCHES)))
         return steps / (time.perf_counter() - began)
