@@ -24,13 +24,35 @@ def add_parser(subparsers, name: str, summary: str, examples: str) -> argparse.A
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`--config FILE` and `--set KEY=VALUE`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the experiment's YAML")
+    add_overrides(parser, "lean.processes=4")
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """`--set KEY=VALUE`, as `overrides`."""
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="change one value, such as lean.processes=4; can be repeated",
+        help=f"change one value, such as {example}; can be repeated",
+    )
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Where a server listens and how clients find it: `--bind`, `--keys`, `--endpoints`."""
+    parser.add_argument(
+        "--bind", default="tcp://127.0.0.1:*", metavar="ADDRESS", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the run's keys, made there where there are none; the folder must be private",
+    )
+    parser.add_argument(
+        "--endpoints", type=Path, metavar="FOLDER", help="where to publish the address"
     )
 
 

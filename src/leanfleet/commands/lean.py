@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanfleet.commands._options import add_config, add_parser, lean_config
+from leanfleet.commands._options import add_address, add_config, add_parser, lean_config
 
 if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
@@ -74,19 +74,7 @@ def register(subparsers) -> None:
         "      --bind 'tcp://0.0.0.0:*' --set lean.processes=8\n",
     )
     add_config(serve)
-    serve.add_argument(
-        "--bind", default="tcp://127.0.0.1:*", metavar="ADDRESS", help="default: %(default)s"
-    )
-    serve.add_argument(
-        "--keys",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="the run's keys, made there where there are none; the folder must be private",
-    )
-    serve.add_argument(
-        "--endpoints", type=Path, metavar="FOLDER", help="where to publish the address"
-    )
+    add_address(serve)
     serve.set_defaults(run=_serve)
 
 
@@ -233,14 +221,8 @@ def _print_check(row: dict[str, Any], as_json: bool) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     from leanfleet import eventloop
     from leanfleet.roles.lean import serve
+    from leanfleet.roles.serving import Address
 
-    config = lean_config(arguments)
-    eventloop.run(
-        serve(
-            config,
-            bind=arguments.bind,
-            keys_folder=arguments.keys,
-            endpoints=arguments.endpoints,
-        )
-    )
+    address = Address(arguments.bind, arguments.keys, arguments.endpoints)
+    eventloop.run(serve(lean_config(arguments), address))
     return 0

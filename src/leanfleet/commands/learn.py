@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanfleet.commands._options import add_parser
+from leanfleet.commands._options import add_overrides, add_parser
 
 if TYPE_CHECKING:
     from leanfleet.evaluate.benchmarks import Benchmark
@@ -36,14 +36,7 @@ def register(subparsers) -> None:
         "config", type=Path, metavar="CONFIG", help="such as configs/learn-sft.yaml"
     )
     parser.add_argument("--out", type=Path, metavar="RUN", help="default: runs/NAME")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one value, such as seed=2; can be repeated",
-    )
+    add_overrides(parser, "seed=2")
     parser.add_argument("--smoke", action="store_true", help="with the changes under `smoke`")
     parser.add_argument("--ranks", type=int, default=1, metavar="N", help="that train (1)")
     parser.add_argument("--dry-run", action="store_true", help="print the configuration")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanfleet.commands._options import add_config, add_parser
+from leanfleet.commands._options import add_address, add_config, add_parser
 
 if TYPE_CHECKING:
     from leanfleet.config import PolicyConfig
@@ -36,19 +36,7 @@ def register(subparsers) -> None:
         "\nOf a folder with versions (v1, v2, …) the newest is served, and newer ones as they come.\n",
     )
     serve.add_argument("--weights", type=Path, required=True, metavar="FOLDER")
-    serve.add_argument(
-        "--bind", default="tcp://127.0.0.1:*", metavar="ADDRESS", help="default: %(default)s"
-    )
-    serve.add_argument(
-        "--keys",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="the run's keys, made there where there are none; the folder must be private",
-    )
-    serve.add_argument(
-        "--endpoints", type=Path, metavar="FOLDER", help="where to publish the address"
-    )
+    add_address(serve)
     serve.add_argument("--task", type=int, default=0, metavar="N", help="the rank's number (0)")
     add_config(serve)
     serve.set_defaults(run=_serve)
@@ -78,20 +66,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     from leanfleet.lean.environment import LeanStartError
     from leanfleet.lean.transport import Unreachable
     from leanfleet.roles.policy import serve
+    from leanfleet.roles.serving import Address
 
     if arguments.task < 0:
         raise ValueError(f"--task {arguments.task}: 0 or more")
+    address = Address(arguments.bind, arguments.keys, arguments.endpoints, arguments.task)
     try:
-        eventloop.run(
-            serve(
-                arguments.weights,
-                _config(arguments),
-                bind=arguments.bind,
-                keys_folder=arguments.keys,
-                endpoints=arguments.endpoints,
-                task=arguments.task,
-            )
-        )
+        eventloop.run(serve(arguments.weights, _config(arguments), address))
     except Unreachable as error:  # the engine has failed
         raise LeanStartError(str(error)) from None
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from leanfleet.commands._options import add_parser
+from leanfleet.commands._options import add_overrides, add_parser
 
 _EXAMPLES = """\
   leanfleet tokenizer configs/tokenizers/small.yaml --out runs/tokenizer
@@ -21,14 +21,7 @@ def register(subparsers) -> None:
     parser = add_parser(subparsers, "tokenizer", "make a vocabulary from texts", _EXAMPLES)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a YAML of configs/tokenizers")
     parser.add_argument("--out", type=Path, metavar="FOLDER", required=True, help="new or empty")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one value, such as vocabulary=8192; can be repeated",
-    )
+    add_overrides(parser, "vocabulary=8192")
     parser.set_defaults(run=_run)
 
 

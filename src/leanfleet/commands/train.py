@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from leanfleet.commands._options import add_parser
+from leanfleet.commands._options import add_overrides, add_parser
 
 _EXAMPLES = """\
   leanfleet {name} configs/train/tiny.yaml --out runs/tiny
@@ -36,14 +36,7 @@ def register(subparsers) -> None:
         parser.add_argument(
             "--out", type=Path, metavar="FOLDER", help="of the run (default: runs/NAME)"
         )
-        parser.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            dest="overrides",
-            help="change one value, such as stages.0.steps=100; can be repeated",
-        )
+        add_overrides(parser, "stages.0.steps=100")
         parser.add_argument(
             "--ranks", type=int, default=1, metavar="N", help="processes that train together (1)"
         )

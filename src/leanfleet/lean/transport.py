@@ -1,6 +1,6 @@
 """What the Lean server and its client know of a transport: one callable and three failures.
 
-It refuses to know sockets: `roles/lean.py` translates `hpc.wire`'s errors into these and back, and
+It refuses to know sockets: `roles/serving.py` translates `hpc.wire`'s errors into these and back, and
 tests and `leanfleet prove` connect the two ends by a plain function call.
 """
 

@@ -8,20 +8,15 @@ folder of endpoints names; `local` is the same service inside the own process. T
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
-import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc import rendezvous, wire
-from leanfleet.lean.transport import BadRequest, ServerBusy, TransportError, Unreachable
+from leanfleet.lean.transport import TransportError, Unreachable
 from leanfleet.messages import (
-    PAYLOAD_VERSION,
     GetPolicyStatus,
     PolicyReply,
     PolicyRequest,
@@ -32,11 +27,14 @@ from leanfleet.messages import (
 from leanfleet.policies.balance import Balancer
 from leanfleet.policies.network import Ask
 from leanfleet.policies.server import MAX_MESSAGE_BYTES, handle
-from leanfleet.roles.lean import (
-    DRAIN_SECONDS,
-    LOG_EVERY_SECONDS,
-    TERMINAL_EVERY_SECONDS,
-    reachable,
+from leanfleet.roles.serving import (
+    Address,
+    link_to,
+    listening,
+    requests,
+    server_keys,
+    show_until,
+    stop_signal,
 )
 
 if TYPE_CHECKING:
@@ -77,16 +75,7 @@ def balanced(started: PolicyService) -> Ask:
 
 
 async def serve(
-    folder: Path,
-    config: PolicyConfig,
-    *,
-    bind: str,
-    keys_folder: Path,
-    endpoints: Path | None = None,
-    task: int = 0,
-    attempt: int = 0,
-    run_id: str = "",
-    follow_seconds: float = 2.0,
+    folder: Path, config: PolicyConfig, address: Address, *, follow_seconds: float = 2.0
 ) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what runs and returns.
 
@@ -95,84 +84,31 @@ async def serve(
     """
     from leanfleet.policies.follow import Follower
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    wire.create_keys(keys_folder)
-    keys = wire.load_keys(keys_folder)
-    if keys.server is None:
-        raise ValueError(f"{keys_folder} holds a client's keys only: a server can't run with them")
+    stopped = stop_signal()
+    keys = server_keys(address)
     async with service(folder, config) as started:
-        sockets = wire.WireServer(
-            _handler(started),
-            server_keys=keys.server,
-            allowed_clients=[keys.client.public],
-            bind=bind,
-            max_in_flight=2 * config.queue_limit + 64,  # the engine says busy before the wire does
-            max_message_bytes=MAX_MESSAGE_BYTES,
-            payload_version=PAYLOAD_VERSION,
-        )
-        endpoint = reachable(await sockets.start())
-        follower = asyncio.create_task(Follower(started, folder, config).run(follow_seconds))
-        published = None
-        try:
-            if endpoints is not None:
-                published = rendezvous.Published(
-                    role=ROLE,
-                    task=task,
-                    attempt=attempt,
-                    run_id=run_id,
-                    endpoint=endpoint,
-                    server_public=keys.server_public.decode(),
-                    pid=os.getpid(),
-                    host=socket.gethostname(),
-                    started=time.time(),
+
+        async def answer(peer: bytes, payload: bytes) -> bytes:
+            return await handle(started, payload)
+
+        limits = {"queue_limit": config.queue_limit, "max_message_bytes": MAX_MESSAGE_BYTES}
+        async with listening(answer, ROLE, address, keys, **limits) as endpoint:
+            follower = asyncio.create_task(Follower(started, folder, config).run(follow_seconds))
+            try:
+                version = started.status().version
+                print(f"ready: {endpoint} ({folder}, version {version})", flush=True)
+                await show_until(
+                    stopped, lambda: status_line(started.status()), partial(_check, started)
                 )
-                rendezvous.publish(endpoints, published)
-            print(f"ready: {endpoint} ({folder}, version {started.status().version})", flush=True)
-            await _show_until(stopped, started)
-        finally:
-            follower.cancel()
-            await asyncio.gather(follower, return_exceptions=True)
-            if published is not None:
-                rendezvous.withdraw(endpoints, published)
-            await sockets.close(drain_seconds=DRAIN_SECONDS)
+            finally:
+                follower.cancel()
+                await asyncio.gather(follower, return_exceptions=True)
 
 
-def _handler(ask: Ask) -> wire.server.Handler:
-    async def answer(peer: wire.Peer, payload: bytes) -> bytes:
-        try:
-            return await handle(ask, payload)
-        except ServerBusy as busy:
-            raise wire.Busy(str(busy), busy.retry_after_seconds) from None
-        except BadRequest as refused:
-            raise wire.RequestError(refused.kind, str(refused)) from None
-        except Unreachable as error:  # the engine failed: another rank may do it
-            raise wire.RequestError("closing", str(error)) from None
-
-    return answer
-
-
-async def _show_until(stopped: asyncio.Event, started: PolicyService) -> None:
-    """One line of status on stderr. Raises Unreachable when the engine has failed."""
-    terminal = sys.stderr.isatty()
-    every = TERMINAL_EVERY_SECONDS if terminal else LOG_EVERY_SECONDS
-    shown = float("-inf")
-    while not stopped.is_set():
-        if started.thread.failure is not None:
-            raise Unreachable(f"the engine failed: {started.thread.failure}")
-        if time.monotonic() - shown >= every:
-            shown = time.monotonic()
-            line = status_line(started.status())
-            end = "" if terminal else "\n"
-            print(f"\r\x1b[2K{line}" if terminal else line, file=sys.stderr, end=end, flush=True)
-        try:
-            async with asyncio.timeout(TERMINAL_EVERY_SECONDS):
-                await stopped.wait()
-        except TimeoutError:
-            continue  # time for the next look
-    print("\nstopping" if terminal else "stopping", file=sys.stderr, flush=True)
+def _check(started: PolicyService) -> None:
+    """Raises Unreachable when the engine has failed."""
+    if started.thread.failure is not None:
+        raise Unreachable(f"the engine failed: {started.thread.failure}")
 
 
 def status_line(status: PolicyStatus) -> str:
@@ -245,12 +181,7 @@ class _Ranks:
         for published in rendezvous.find(self._endpoints, ROLE):
             name = f"policy.{published.task} at {published.endpoint}"
             if name not in self._asks:
-                self._links[name] = wire.WireClient(
-                    published.endpoint,
-                    client_keys=self._keys.client,
-                    server_public=self._keys.server_public,
-                    payload_version=PAYLOAD_VERSION,
-                )
+                self._links[name] = link_to(published.endpoint, self._keys)
                 self._asks[name] = _ask(self._links[name])
             found[name] = self._asks[name]
         return found
@@ -261,18 +192,9 @@ class _Ranks:
 
 
 def _ask(link: wire.WireClient) -> Ask:
+    request = requests(link)
+
     async def ask(message: PolicyRequest) -> PolicyReply:
-        try:
-            return decode_policy_reply(await link.request(encode(message), seconds=REPLY_SECONDS))
-        except wire.Busy as busy:
-            raise ServerBusy(busy.message, busy.retry_after_seconds) from None
-        except (wire.Unreachable, wire.DeadlineExceeded) as error:
-            raise Unreachable(str(error)) from None
-        except wire.RequestError as error:
-            if error.kind == "closing":
-                raise Unreachable(error.message) from None
-            raise BadRequest(error.kind, error.message) from None
-        except wire.WireError as error:
-            raise TransportError(str(error)) from None
+        return decode_policy_reply(await request(encode(message), REPLY_SECONDS))
 
     return ask
