@@ -11,17 +11,17 @@ import pytest
 from hpc.commit import GroupCommit
 from hpc.journal import Journal, Stale, read
 from hpc.leases import Leases
-from leanfleet.messages import Theorem
+from leanfleet.messages import GameOutcome, GameResult, Theorem
 from leanfleet.rl import hub as hubs
 from leanfleet.rl.hub import Hub, accounts
 from leanfleet.rl.judge import Judgement
 from leanfleet.rl.ledger import Ledger
-from leanfleet.rl.matchmaker import MatchmakerConfig, Result
-from leanfleet.rl.records import Finished
+from leanfleet.rl.matchmaker import MatchmakerConfig
 from leanfleet.rl.replay import Replay, read_manifests
 from leanfleet.train.transitions import Transition, read_shard
 
 THEOREMS = [Theorem(f"t{number}", f"theorem t{number} : True") for number in range(30)]
+PROVED, FAILED = GameOutcome.PROVED, GameOutcome.FAILED
 CONFIG = MatchmakerConfig(retire_count=1000, trust_count=900)
 
 
@@ -81,10 +81,10 @@ async def test_games_and_results(tmp_path):
         assert len({offer.lease for offer in offers}) == 5
         assert all(offer.simulations == 250 and not offer.disprove for offer in offers)
         for number, offer in enumerate(offers):
-            outcome = (Result.PROVED, Result.PROVED, Result.FAILED, Result.ERROR, Result.REFUSED)
+            outcome = (PROVED, PROVED, FAILED, GameOutcome.ERROR, GameOutcome.REFUSED)
             proof = ("trivial", "lie", "", "", "")[number]
-            await hub.finished(Finished(offer.lease, outcome[number], proof, policy=3))
-            await hub.finished(Finished(offer.lease, outcome[number], proof, policy=3))  # again
+            await hub.finished(GameResult(offer.lease, outcome[number], proof, policy=3))
+            await hub.finished(GameResult(offer.lease, outcome[number], proof, policy=3))  # again
         await settled(hub)
         found = accounts(hub.ledger)
         assert found["reconcile"] and found["again"] == 5
@@ -107,7 +107,7 @@ async def test_results_that_are_kept_survive_kills_and_count_once(tmp_path):
         random.shuffle(flying)
         for offer in [flying.pop() for _ in range(8)]:
             proof = f"exact h{len(kept)}" if random.random() < 0.7 else f"lie {len(kept)}"
-            await hub.finished(Finished(offer.lease, Result.PROVED, proof))
+            await hub.finished(GameResult(offer.lease, PROVED, proof))
             kept[offer.lease] = proof
         if flying:
             handed = flying.pop()
@@ -137,7 +137,7 @@ async def test_silent_workers_lose_their_games_and_late_results_count(tmp_path):
             while hub.ledger.leases.in_flight > 1:
                 await asyncio.sleep(0.005)
         assert hub.ledger.leases.holder(other.lease) == "alive"
-        await hub.finished(Finished(offer.lease, Result.PROVED, "late but true"))
+        await hub.finished(GameResult(offer.lease, PROVED, "late but true"))
         await settled(hub)
         found = accounts(hub.ledger)
         assert found["late"] == 1 and found["proofs"] == 1 and found["reconcile"]
@@ -160,10 +160,10 @@ async def test_a_full_disk_promises_nothing_and_takes_nothing(tmp_path):
         with pytest.raises(OSError, match="No space"):
             await hub.games("worker", 3)
         with pytest.raises(OSError, match="No space"):
-            await hub.finished(Finished(offer.lease, Result.FAILED))
+            await hub.finished(GameResult(offer.lease, FAILED))
         assert hub.ledger.leases.in_flight == 1
         full[0] = False
-        await hub.finished(Finished(offer.lease, Result.FAILED))
+        await hub.finished(GameResult(offer.lease, FAILED))
         assert len(await hub.games("worker", 100)) == len(THEOREMS)
 
 
@@ -174,6 +174,6 @@ async def test_the_older_of_two_hubs_stops(tmp_path):
             with pytest.raises(Stale):
                 await first.games("worker", 1)
             with pytest.raises(Stale):
-                await first.finished(Finished(offer.lease, Result.FAILED))
-            await second.finished(Finished(offer.lease, Result.FAILED))
+                await first.finished(GameResult(offer.lease, FAILED))
+            await second.finished(GameResult(offer.lease, FAILED))
             assert accounts(second.ledger)["failed"] == 1

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc.leases import Leases
+from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl.ledger import Ledger
-from leanfleet.rl.matchmaker import MatchmakerConfig, Result, Standing
-from leanfleet.rl.records import Expired, Finished, HandedBack, Judged, decode, encode
+from leanfleet.rl.matchmaker import MatchmakerConfig, Standing
+from leanfleet.rl.records import Expired, HandedBack, Judged, decode, encode
 from leanfleet.train.transitions import Transition
 
 ROW = Transition(theorem="t", state="⊢ True", tactic="trivial", verdict="key")
@@ -44,7 +45,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(["lease", "back", "expire", "finish", "again", "judge", "kill"]),
         st.integers(0, 30),
-        st.sampled_from(list(Result)),
+        st.sampled_from(list(GameOutcome)),
         st.booleans(),
     ),
     max_size=60,
@@ -56,7 +57,7 @@ STEPS = st.lists(
 def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps):
     ledger, journal = begun()
     given_out: list[str] = []
-    counted: dict[str, Result] = {}
+    counted: dict[str, GameOutcome] = {}
     back: set[str] = set()
 
     def durable(record) -> None:
@@ -79,7 +80,7 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
         elif what in ("finish", "again"):
             if lease in given_out and lease not in back:
                 counted.setdefault(lease, result)
-            durable(Finished(lease, result, proof="simp"))
+            durable(GameResult(lease, result, proof="simp"))
         elif what == "judge":
             durable(
                 Judged(
@@ -95,8 +96,8 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
         counts, tally = ledger.leases.counts(), ledger.tally
         assert counts.reconcile and counts.given == len(given_out)
         assert counts.finished == len(counted)
-        assert tally.claims == sum(outcome is Result.PROVED for outcome in counted.values())
-        assert tally.failed == sum(outcome is Result.FAILED for outcome in counted.values())
+        assert tally.claims == sum(outcome is GameOutcome.PROVED for outcome in counted.values())
+        assert tally.failed == sum(outcome is GameOutcome.FAILED for outcome in counted.values())
         assert tally.claims == tally.proofs + tally.disproofs + tally.refused + len(ledger.claims)
         assert counts.finished == (
             tally.failed + tally.errors + tally.not_elaborated + tally.claims
@@ -106,7 +107,7 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
 def test_a_claim_counts_when_it_is_judged_and_a_lie_gains_nothing():
     ledger, _ = begun(1)
     first = ledger.lease("a", "liar", 0.0)
-    ledger.apply(Finished(first.lease, Result.PROVED, proof="sorry"), 1.0)
+    ledger.apply(GameResult(first.lease, GameOutcome.PROVED, proof="sorry"), 1.0)
     assert ledger.tally.proofs == 0 and ledger.matchmaker.records[0].proofs == 0
     assert ledger.lease("b", "liar", 1.0) is None  # until it is judged, the theorem is taken
     ledger.apply(Judged("a", "", "forbidden"), 2.0)
@@ -120,11 +121,11 @@ def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_a
     ledger.lease("a", "slow", 0.0)
     ledger.apply(Expired("a"), 20.0)
     second = ledger.lease("b", "other", 21.0)
-    ledger.apply(Finished("a", Result.PROVED, proof="simp"), 22.0)
+    ledger.apply(GameResult("a", GameOutcome.PROVED, proof="simp"), 22.0)
     ledger.apply(Judged("a", "key", length=1, rows=(ROW,)), 23.0)
     assert ledger.tally.late == 1 and ledger.matchmaker.records[0].proofs == 1
     assert ledger.matchmaker.records[0].in_flight == 1  # b still plays
-    ledger.apply(Finished(second.lease, Result.PROVED), 24.0)
+    ledger.apply(GameResult(second.lease, GameOutcome.PROVED), 24.0)
     ledger.apply(Judged("b", "key", length=1), 25.0)
     assert ledger.matchmaker.standing(0) is Standing.MASTERED
 

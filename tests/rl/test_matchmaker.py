@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leanfleet.rl.matchmaker import Matchmaker, MatchmakerConfig, Result, Standing
+from leanfleet.messages import GameOutcome
+from leanfleet.rl.matchmaker import Matchmaker, MatchmakerConfig, Standing
 from leanfleet.rl.weights_tree import WeightTree
 
 CONFIG = MatchmakerConfig()
 NO_DISPROOF = MatchmakerConfig(disproof=0.0)
 
 
-def attempt(matchmaker: Matchmaker, theorem: int, result: Result, **more) -> None:
+def attempt(matchmaker: Matchmaker, theorem: int, result: GameOutcome, **more) -> None:
     """One attempt at this theorem, whatever would have been drawn."""
     matchmaker.records[theorem].in_flight += 1
     matchmaker.finished(theorem, result, **({"disprove": False} | more))
@@ -24,16 +25,16 @@ def attempt(matchmaker: Matchmaker, theorem: int, result: Result, **more) -> Non
 def test_standings_and_weights_of_the_table():
     matchmaker = Matchmaker(1, NO_DISPROOF, seed=0)
     assert (matchmaker.standing(0), matchmaker.weight(0)) == (Standing.NEW, 1.0)
-    attempt(matchmaker, 0, Result.FAILED)
+    attempt(matchmaker, 0, GameOutcome.FAILED)
     assert (matchmaker.standing(0), matchmaker.weight(0)) == (Standing.UNDECIDED, 0.1)
     for _ in range(8):
-        attempt(matchmaker, 0, Result.PROVED, length=5)
+        attempt(matchmaker, 0, GameOutcome.PROVED, length=5)
     assert (matchmaker.standing(0), matchmaker.weight(0)) == (Standing.MASTERED, 0.001)
-    attempt(matchmaker, 0, Result.FAILED)  # not mastered after all
+    attempt(matchmaker, 0, GameOutcome.FAILED)  # not mastered after all
     assert matchmaker.standing(0) is Standing.UNDECIDED
     for length in (4, 3, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9):
         assert matchmaker.standing(0) is not Standing.RETIRED
-        attempt(matchmaker, 0, Result.PROVED, length=length)
+        attempt(matchmaker, 0, GameOutcome.PROVED, length=length)
     assert (matchmaker.standing(0), matchmaker.weight(0)) == (Standing.RETIRED, 0.0)
     assert matchmaker.records[0].shortest == 3
     assert matchmaker.assign() is None
@@ -44,25 +45,31 @@ def test_budgets_grow_with_failures_and_begin_anew_with_a_proof():
     found = []
     for _ in range(4):
         found.append(matchmaker.simulations(0))
-        attempt(matchmaker, 0, Result.FAILED)
+        attempt(matchmaker, 0, GameOutcome.FAILED)
     assert found == [250, 292, 342, 400]  # 250 · 1.17^k
     for _ in range(100):
-        attempt(matchmaker, 0, Result.FAILED)
+        attempt(matchmaker, 0, GameOutcome.FAILED)
     assert matchmaker.simulations(0) == 16_000
-    attempt(matchmaker, 0, Result.PROVED)
+    attempt(matchmaker, 0, GameOutcome.PROVED)
     assert matchmaker.simulations(0) == 250
 
 
 def test_an_error_says_nothing_and_three_in_a_row_are_quarantined():
     matchmaker = Matchmaker(2, NO_DISPROOF, seed=0)
-    for result in (Result.ERROR, Result.ERROR, Result.FAILED, Result.ERROR, Result.ERROR):
+    for result in (
+        GameOutcome.ERROR,
+        GameOutcome.ERROR,
+        GameOutcome.FAILED,
+        GameOutcome.ERROR,
+        GameOutcome.ERROR,
+    ):
         attempt(matchmaker, 0, result)
     record = matchmaker.records[0]
     assert (record.attempts, record.failures_in_a_row) == (1, 1)
     assert matchmaker.standing(0) is Standing.UNDECIDED
-    attempt(matchmaker, 0, Result.ERROR)
+    attempt(matchmaker, 0, GameOutcome.ERROR)
     assert (matchmaker.standing(0), matchmaker.weight(0)) == (Standing.QUARANTINED, 0.0)
-    attempt(matchmaker, 1, Result.REFUSED)
+    attempt(matchmaker, 1, GameOutcome.REFUSED)
     assert matchmaker.counts() == dict.fromkeys(Standing, 0) | {
         Standing.QUARANTINED: 1,
         Standing.REFUSED: 1,
@@ -72,14 +79,14 @@ def test_an_error_says_nothing_and_three_in_a_row_are_quarantined():
 def test_only_undecided_theorems_are_to_be_disproved():
     matchmaker = Matchmaker(1, MatchmakerConfig(disproof=1.0), seed=0)
     assert matchmaker.assign().disprove is False  # new
-    matchmaker.finished(0, Result.FAILED, disprove=False)
+    matchmaker.finished(0, GameOutcome.FAILED, disprove=False)
     assert matchmaker.assign().disprove is True
-    matchmaker.finished(0, Result.FAILED, disprove=True)
+    matchmaker.finished(0, GameOutcome.FAILED, disprove=True)
     assert matchmaker.assign().disprove is True
-    matchmaker.finished(0, Result.PROVED, disprove=True)
+    matchmaker.finished(0, GameOutcome.PROVED, disprove=True)
     assert matchmaker.standing(0) is Standing.DISPROVED and matchmaker.assign() is None
     proved = Matchmaker(1, MatchmakerConfig(disproof=1.0), seed=0)
-    attempt(proved, 0, Result.PROVED)
+    attempt(proved, 0, GameOutcome.PROVED)
     assert proved.assign().disprove is False
 
 
@@ -95,7 +102,7 @@ def test_what_is_in_flight_is_not_assigned_again():
 def test_new_theorems_come_ten_times_as_often():
     matchmaker = Matchmaker(200, NO_DISPROOF, seed=1)
     for theorem in range(100):
-        attempt(matchmaker, theorem, Result.FAILED)
+        attempt(matchmaker, theorem, GameOutcome.FAILED)
     found = Counter()
     for _ in range(4000):
         draft = matchmaker.assign()
@@ -105,7 +112,8 @@ def test_new_theorems_come_ten_times_as_often():
 
 
 EVENTS = st.lists(
-    st.tuples(st.sampled_from([*Result, "back"]), st.integers(0, 7), st.booleans()), max_size=120
+    st.tuples(st.sampled_from([*GameOutcome, "back"]), st.integers(0, 7), st.booleans()),
+    max_size=120,
 )
 
 

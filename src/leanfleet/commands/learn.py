@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from leanfleet.commands._options import add_overrides, add_parser
 
 if TYPE_CHECKING:
-    from leanfleet.evaluate.benchmarks import Benchmark
     from leanfleet.train.learn import Means
     from leanfleet.train.learn_config import LearnConfig
 
@@ -50,6 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.lean.environment import LeanStartError
     from leanfleet.policy import PolicyUnavailable
     from leanfleet.progress import reporter
+    from leanfleet.theorems.named import named
     from leanfleet.train.launch import RankLost
     from leanfleet.train.learn import Learning
     from leanfleet.train.learn_config import load_learn_config
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return EXIT_DONE
     with reporter() as report:
         try:
-            learning = Learning(config, folder, _means(config), _theorems, report, arguments.ranks)
+            learning = Learning(config, folder, _means(config), named, report, arguments.ranks)
             summary = learning.run()
         except (LeanBroken, PolicyUnavailable, RankLost) as error:
             raise LeanStartError(str(error)) from None
@@ -90,19 +90,6 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
                 f"{name:8} {rate['what']:28} menu {rate['first']:6.1%}  {name} {rate['second']:6.1%}"
                 f"  {difference:+.1%}  (95 %: {rate['low']:+.1%} to {rate['high']:+.1%})"
             )
-
-
-def _theorems(name: str, limit: int) -> Benchmark:
-    """A shipped split by its name, or a file or folder of theorems."""
-    from leanfleet.evaluate.benchmarks import Benchmark, read_benchmark
-    from leanfleet.evaluate.content import content_hash
-    from leanfleet.theorems.shipped import SPLITS, load
-
-    if name not in SPLITS:
-        return read_benchmark(Path(name), limit=limit)
-    theorems = load(name)
-    theorems = tuple(theorems[:limit] if limit else theorems)
-    return Benchmark(name, "shipped", theorems, content_hash(theorems))
 
 
 def _means(config: LearnConfig) -> Means:

@@ -1,5 +1,12 @@
 """Reinforcement learning from verdicts. Knows no Slurm, and no sockets: those are arguments.
 
+config        the YAML of a run
+files         what stands where in a run's folder
 matchmaker    which theorem next, which way, how long: pure
 weights_tree  sampling from many weights that change
+records       what the hub's journal holds
+ledger        the state of a run's games: a function of its records
+hub           hands out games, keeps results, has claims judged
+judge         the verdict on a claim, and its rows
+replay        the rows as shards
 """

@@ -12,15 +12,13 @@ import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
-from leanfleet.messages import Theorem
+from leanfleet.messages import GameResult, Offer, Theorem
 from leanfleet.rl.judge import Judgement
 from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.records import (
     Entry,
     Expired,
-    Finished,
     HandedBack,
     Judged,
     Leased,
@@ -28,22 +26,13 @@ from leanfleet.rl.records import (
     encode,
 )
 from leanfleet.rl.replay import Replay
+from leanfleet.seeds import child_seed
 
 Judge = Callable[[Theorem, bool, str, str], Awaitable[Judgement | None]]
 Durable = Callable[[bytes], Awaitable[None]]
 JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error is judged again
 EXPIRE_EVERY = 0.5  # seconds
 FLUSH_EVERY = 30.0  # seconds that rows wait for a fuller shard
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A game for a worker. The id of its result is `lease`."""
-
-    lease: str
-    theorem: Theorem
-    disprove: bool
-    simulations: int
 
 
 class Hub:
@@ -119,7 +108,13 @@ class Hub:
                 self.ledger.apply(HandedBack(record.lease), self._clock())
             raise
         return [
-            Offer(record.lease, self.theorems[record.theorem], record.disprove, record.simulations)
+            Offer(
+                record.lease,
+                self.theorems[record.theorem],
+                record.disprove,
+                record.simulations,
+                child_seed(self.ledger.seed, "game", record.number),
+            )
             for record in records
         ]
 
@@ -128,7 +123,7 @@ class Hub:
         self._healthy()
         return self.ledger.leases.alive(worker, self._clock())
 
-    async def finished(self, result: Finished) -> None:
+    async def finished(self, result: GameResult) -> None:
         """A result; when it returns, it is kept, once, however often it is sent."""
         self._healthy()
         if result.lease not in self.ledger.games:  # known already, or never given: nothing to keep

@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig, Result
-from leanfleet.rl.records import Begun, Entry, Expired, Finished, HandedBack, Judged, Leased
+from leanfleet.messages import GameOutcome, GameResult
+from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig
+from leanfleet.rl.records import Begun, Entry, Expired, HandedBack, Judged, Leased
 
 
 class LeaseBook(Protocol):
@@ -68,9 +69,9 @@ class Ledger:
         self.leases = leases
         self.matchmaker: Matchmaker | None = None
         self.games: dict[str, Game] = {}  # of leases without a result
-        self.claims: dict[str, tuple[Game, Finished, bool]] = {}  # to be judged; True: came late
+        self.claims: dict[str, tuple[Game, GameResult, bool]] = {}  # to be judged; True: came late
         self.tally = Tally()
-        self.run = ""
+        self.run, self.seed = "", 0
 
     # --- the next record ----------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class Ledger:
             case Expired():
                 if self.leases.mark_expired(record.lease):
                     self.expired(record.lease)
-            case Finished():
+            case GameResult():
                 self._finished(record)
             case Judged():
                 self._judged(record)
@@ -132,14 +133,14 @@ class Ledger:
                 f"{record.content}; now there are {self.theorems} with {self.content}"
             )
         if self.matchmaker is None:
-            self.run = record.run
+            self.run, self.seed = record.run, record.seed
             self.matchmaker = Matchmaker(self.theorems, self._config, record.seed)
 
     def _keep(self, record: Leased, now: float) -> None:
         self.leases.give(record.lease, record.worker, now)
         self.games[record.lease] = Game(record.theorem, record.disprove, record.simulations)
 
-    def _finished(self, record: Finished) -> None:
+    def _finished(self, record: GameResult) -> None:
         accepted = self.leases.finish(record.lease)
         if accepted not in ("first", "late"):
             if accepted == "again":
@@ -151,15 +152,15 @@ class Ledger:
         game = self.games.pop(record.lease)
         self.tally.late += late
         match record.outcome:
-            case Result.PROVED:
+            case GameOutcome.PROVED:
                 self.tally.claims += 1
                 self.claims[record.lease] = game, record, late
                 return
-            case Result.FAILED:
+            case GameOutcome.FAILED:
                 self.tally.failed += 1
-            case Result.ERROR:
+            case GameOutcome.ERROR:
                 self.tally.errors += 1
-            case Result.REFUSED:
+            case GameOutcome.REFUSED:
                 self.tally.not_elaborated += 1
         self._matchmaker.finished(game.theorem, record.outcome, disprove=game.disprove, late=late)
 
@@ -168,7 +169,7 @@ class Ledger:
         if claim is None:
             return
         game, _, late = claim
-        result = Result.PROVED if record.verdict else Result.FAILED
+        result = GameOutcome.PROVED if record.verdict else GameOutcome.FAILED
         if not record.verdict:
             self.tally.refused += 1
         elif game.disprove:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from leanfleet.config import Section
+from leanfleet.messages import GameOutcome
 from leanfleet.rl.weights_tree import WeightTree
 from leanfleet.seeds import child_seed
 
@@ -31,15 +32,6 @@ class MatchmakerConfig(Section):
     max_simulations: int = Field(16_000, ge=1)  # [T7]
     disproof: float = Field(0.5, ge=0, le=1)  # [T7] how often an undecided one is to be disproved
     quarantine: int = Field(3, ge=1, le=1000)  # errors in a row
-
-
-class Result(StrEnum):
-    """What an assignment came to."""
-
-    PROVED = "proved"  # or disproved, where that was asked; verified
-    FAILED = "failed"
-    ERROR = "error"  # a machine's: says nothing about the theorem
-    REFUSED = "refused"  # Lean does not elaborate the statement
 
 
 class Standing(StrEnum):
@@ -154,16 +146,22 @@ class Matchmaker:
         self._refresh(theorem)
 
     def finished(
-        self, theorem: int, result: Result, *, disprove: bool, length: int = 0, late: bool = False
+        self,
+        theorem: int,
+        result: GameOutcome,
+        *,
+        disprove: bool,
+        length: int = 0,
+        late: bool = False,
     ) -> None:
         """`length`: tactics of a verified proof. `late`: it had been handed back as expired."""
         record = self.records[theorem]
         if not late:
             record.in_flight = max(0, record.in_flight - 1)
-        if result is Result.ERROR:
+        if result is GameOutcome.ERROR:
             record.errors_in_a_row += 1
             record.quarantined = record.errors_in_a_row >= self.config.quarantine
-        elif result is Result.REFUSED:
+        elif result is GameOutcome.REFUSED:
             record.refused = True
         else:
             record.errors_in_a_row, record.quarantined = 0, False
@@ -171,10 +169,10 @@ class Matchmaker:
             self._count(record, result, disprove, length)
         self._refresh(theorem)
 
-    def _count(self, record: Record, result: Result, disprove: bool, length: int) -> None:
-        if result is Result.PROVED and disprove:
+    def _count(self, record: Record, result: GameOutcome, disprove: bool, length: int) -> None:
+        if result is GameOutcome.PROVED and disprove:
             record.disproved = True
-        elif result is Result.PROVED:
+        elif result is GameOutcome.PROVED:
             record.proofs += 1
             record.proofs_in_a_row += 1
             record.failures_in_a_row = 0

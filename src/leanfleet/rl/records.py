@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from leanfleet.rl.matchmaker import Result
+from leanfleet.messages import GameResult
 from leanfleet.train.transitions import Transition
 
 FORMAT = 1
@@ -47,24 +47,6 @@ class Expired(Struct, frozen=True, tag="expired", array_like=True):
     lease: str
 
 
-class Finished(Struct, frozen=True, tag="finished", array_like=True):
-    """A game's result, as the worker told it. `proof` is a claim until it is judged.
-
-    `outcome`: FAILED where the budget was over, ERROR for a machine's fault, REFUSED for a statement
-    that does not elaborate, PROVED for a claim. Times in seconds.
-    """
-
-    lease: str
-    outcome: Result
-    proof: str = ""
-    simulations: int = 0
-    tactics: int = 0
-    lean_seconds: float = 0.0
-    seconds: float = 0.0
-    policy: int = 0  # version of the weights
-    message: str = ""
-
-
 class Judged(Struct, frozen=True, tag="judged", array_like=True):
     """What a process that did not search said of a claim. `proof` and `rows`: what it kept of it.
 
@@ -79,7 +61,7 @@ class Judged(Struct, frozen=True, tag="judged", array_like=True):
     rows: tuple[Transition, ...] = ()
 
 
-Entry = Begun | Leased | HandedBack | Expired | Finished | Judged
+Entry = Begun | Leased | HandedBack | Expired | GameResult | Judged
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)

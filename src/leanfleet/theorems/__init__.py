@@ -7,6 +7,7 @@ splits.py       draws the splits, nothing twice
 mix.py          how many of which family and tier
 family.py       what a family is; families/ has them, one file a topic
 refuted.py      false statements with refutations, for the labelled set
+named.py        theorems by the name that a configuration gives them
 probe.py        the small part of the test split that the quickstart evaluates
 check.py        does everything elaborate, is every label proved?
 draw.py         random choices that are the same everywhere

@@ -1,0 +1,28 @@
+"""What stands where in a run's folder. Names only.
+
+config.yaml          the run's configuration, resolved
+code.json            versions of what runs it
+keys/ endpoints/     of the wire; who serves where
+journal/             the hub's truth
+replay/              shards of rows, and their manifests
+learner/             tokenizer, rounds, checkpoints, record.jsonl
+weights/v1 v2 …      published by the learner; best.json names the best by the probe
+eval/v000001/ …      an evaluation each; eval/eval.jsonl: a line per evaluation
+proofs.jsonl         every proof that improved on what was known, with its verdict's key
+logs/                ROLE.TASK.ATTEMPT.log
+tb/ROLE/             TensorBoard
+over.json            why the run is over; what is finite ends by itself when it is there
+summary.json report.html
+"""
+
+from __future__ import annotations
+
+CONFIG, CODE = "config.yaml", "code.json"
+KEYS, ENDPOINTS = "keys", "endpoints"
+JOURNAL, REPLAY = "journal", "replay"
+LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"
+EVALUATIONS, EVALUATION_LINES = "eval", "eval.jsonl"
+PROOFS = "proofs.jsonl"
+LOGS, TENSORBOARD = "logs", "tb"
+OVER = "over.json"
+SUMMARY, REPORT = "summary.json", "report.html"
