@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from leanfleet import strict_yaml, theorem
-from leanfleet.messages import Limits, Theorem
+from leanfleet.messages import Drawing, Limits, Theorem
 from leanfleet.strict_yaml import Mistake, Node
 
 # Lists become tuples, so that a configuration never changes.
@@ -102,6 +102,11 @@ class PolicyConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int | None = Field(None, ge=1, le=1024)  # of torch; None: as torch likes
     deepspeed: bool = False  # hold the network through deepspeed.init_inference
+
+    @property
+    def drawing(self) -> Drawing:
+        """How tokens are drawn."""
+        return Drawing(self.temperature, self.top_p, self.distinct_first)
 
 
 class TheoremConfig(Section):

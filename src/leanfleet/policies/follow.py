@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from leanfleet.lean.transport import Unreachable
 from leanfleet.policies.service import PolicyService
-from leanfleet.policies.weights import load, locate
+from leanfleet.policies.versions import locate
+from leanfleet.policies.weights import load
 
 if TYPE_CHECKING:
     from leanfleet.config import PolicyConfig

@@ -38,24 +38,24 @@ class MixedPolicy:
     def __init__(self, network: Policy, menu_weight: float, menu: Policy | None = None) -> None:
         if not 0 < menu_weight < 1:
             raise ValueError(f"the menu's weight is above 0 and below 1, not {menu_weight}")
-        self._network, self._weight = network, menu_weight
+        self.network, self._weight = network, menu_weight
         self._menu = menu or MenuPolicy()
         self._states: dict[str, _State] = {}
 
     @property
     def tokens(self) -> int:
         """Drawn by the network so far."""
-        return int(getattr(self._network, "tokens", 0))
+        return int(getattr(self.network, "tokens", 0))
 
     @property
     def without_network(self) -> int:
         """States that the network could not be asked about."""
-        return int(getattr(self._network, "without_network", 0))
+        return int(getattr(self.network, "without_network", 0))
 
     async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
         """The best `count` of both. Raises PolicyUnavailable when the network has no answer."""
         known = self._states.setdefault(key, _State())
-        drawn = await self._network.propose(key, goals, count)  # first: it may fail
+        drawn = await self.network.propose(key, goals, count)  # first: it may fail
         for tactic, prior in drawn.tactics:
             _add(known, tactic, (1.0 - self._weight) * clean_prior(prior))
         value = (1.0 - self._weight) * drawn.value

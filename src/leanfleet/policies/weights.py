@@ -17,7 +17,6 @@ import torch
 
 from leanfleet.model.anyfolder import Loaded, load_any
 from leanfleet.model.engine.engine import Engine, Limits
-from leanfleet.model.folder import MANIFEST
 from leanfleet.model.network import Network
 from leanfleet.model.onnx_engine import OnnxEngine
 from leanfleet.model.onnx_folder import is_onnx
@@ -26,11 +25,11 @@ from leanfleet.model.tokenizer import Tokenizer
 from leanfleet.policies.format import FILE as FORMAT_FILE
 from leanfleet.policies.format import Prompter, format_of
 from leanfleet.policies.thread import Backend
+from leanfleet.policies.versions import locate
 
 if TYPE_CHECKING:
     from leanfleet.config import PolicyConfig
 
-_VERSION = re.compile(r"v(\d{1,12})")
 _DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 # What decides an answer, besides the request.
 _DECISIVE = re.compile(
@@ -46,26 +45,6 @@ class Opened:
     engine: Backend
     prompter: Prompter
     room: int
-
-
-def locate(folder: Path) -> tuple[Path, int]:
-    """The weights in a folder and their version; 0 for a folder that is itself one of weights.
-
-    Raises ValueError where there are none.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of weights")
-    if (folder / "config.json").is_file():
-        return folder, 0
-    complete = [
-        (int(match[1]), path)
-        for path in folder.iterdir()
-        if (match := _VERSION.fullmatch(path.name)) and (path / MANIFEST).is_file()
-    ]
-    if not complete:
-        raise ValueError(f"{folder}: neither weights (config.json) nor complete versions (v1, …)")
-    version, path = max(complete)
-    return path, version
 
 
 def open_weights(folder: Path, config: PolicyConfig) -> Opened:

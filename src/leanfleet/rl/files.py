@@ -21,6 +21,7 @@ CONFIG, CODE = "config.yaml", "code.json"
 KEYS, ENDPOINTS = "keys", "endpoints"
 JOURNAL, REPLAY = "journal", "replay"
 LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"
+DONE = "done.json"  # in LEARNER: it has published its last weights
 EVALUATIONS, EVALUATION_LINES = "eval", "eval.jsonl"
 PROOFS = "proofs.jsonl"
 LOGS, TENSORBOARD = "logs", "tb"

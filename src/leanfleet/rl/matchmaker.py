@@ -8,8 +8,10 @@ seed and n alone. An error of a machine changes no statistic but its own count.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 
 from pydantic import Field
 
@@ -72,6 +74,12 @@ class Record:
     shortest: int = field(default=0)  # tactics of the shortest proof; 0: none
 
 
+RecordValues = tuple[
+    int, int, int, int, int, int, bool, bool, bool, int
+]  # a Record's, in its order
+_values = attrgetter(*(each.name for each in fields(Record)))
+
+
 class Matchmaker:
     """`assign`, then `finished` or `handed_back` for each, in any order."""
 
@@ -80,6 +88,7 @@ class Matchmaker:
         self.records = [Record() for _ in range(theorems)]
         self.assigned = 0
         self._weights = WeightTree([config.new_weight] * theorems)
+        self._changed: set[int] = set()  # theorems whose weight is not yet as `weight` says
 
     def standing(self, theorem: int) -> Standing:
         record = self.records[theorem]
@@ -117,6 +126,7 @@ class Matchmaker:
 
     def assign(self) -> Draft | None:
         """The next one; None while nothing can be assigned: all is decided or in flight."""
+        self._refresh()
         if not self._weights.total:
             return None
         draws = random.Random(child_seed(self.seed, "assignment", self.assigned))
@@ -133,17 +143,23 @@ class Matchmaker:
         self.note_assigned(draft)
         return draft
 
+    @property
+    def all_decided(self) -> bool:
+        """Whether there will never be anything to assign again."""
+        self._refresh()
+        return not self._weights.total and not any(record.in_flight for record in self.records)
+
     def note_assigned(self, draft: Draft) -> None:
         """As `assign` does of its own drafts: for whoever builds this again from events."""
         self.assigned = max(self.assigned, draft.number + 1)
         self.records[draft.theorem].in_flight += 1
-        self._refresh(draft.theorem)
+        self._changed.add(draft.theorem)
 
     def handed_back(self, theorem: int) -> None:
         """An assignment that nobody worked out: handed back, or expired."""
         record = self.records[theorem]
         record.in_flight = max(0, record.in_flight - 1)
-        self._refresh(theorem)
+        self._changed.add(theorem)
 
     def finished(
         self,
@@ -167,7 +183,7 @@ class Matchmaker:
             record.errors_in_a_row, record.quarantined = 0, False
             record.attempts += 1
             self._count(record, result, disprove, length)
-        self._refresh(theorem)
+        self._changed.add(theorem)
 
     def _count(self, record: Record, result: GameOutcome, disprove: bool, length: int) -> None:
         if result is GameOutcome.PROVED and disprove:
@@ -190,5 +206,29 @@ class Matchmaker:
             found[self.standing(theorem)] += 1
         return found
 
-    def _refresh(self, theorem: int) -> None:
-        self._weights[theorem] = self.weight(theorem)
+    # --- as plain values ----------------------------------------------------------------------------
+
+    def values(self) -> dict[int, RecordValues]:
+        """By theorem, of those of which anything is known."""
+        blank = _values(Record())
+        found = ((theorem, _values(record)) for theorem, record in enumerate(self.records))
+        return {theorem: values for theorem, values in found if values != blank}
+
+    def restore(self, assigned: int, values: Mapping[int, RecordValues]) -> None:
+        """What another one's `assigned` and `values()` were. Raises ValueError for a theorem that is
+        none."""
+        if not all(0 <= theorem < len(self.records) for theorem in values):
+            raise ValueError(f"records of more than {len(self.records)} theorems")
+        self.assigned = assigned
+        for theorem, each in values.items():
+            self.records[theorem] = Record(*each)
+        self._changed.update(values)
+
+    def _refresh(self) -> None:
+        """Weights are looked at when one is drawn: many events of a theorem cost one change."""
+        if len(self._changed) * 4 > len(self.records):
+            self._weights = WeightTree([self.weight(each) for each in range(len(self.records))])
+        else:
+            for theorem in self._changed:
+                self._weights[theorem] = self.weight(theorem)
+        self._changed.clear()

@@ -21,6 +21,7 @@ from leanfleet.lean.pool import Pool
 from leanfleet.lean.server import LeanServer
 from leanfleet.lean.transport import Unreachable
 from leanfleet.messages import LeanStatus
+from leanfleet.roles.roving import Roving
 from leanfleet.roles.serving import (
     DRAIN_SECONDS,
     Address,
@@ -127,6 +128,20 @@ async def connect(
             yield client
     finally:
         await link.close()
+
+
+@asynccontextmanager
+async def roving(
+    endpoints: Path, keys_folder: Path, share: int = 0, options: ClientOptions | None = None
+) -> AsyncIterator[LeanClient]:
+    """A client of whichever Lean server a run's folder names: of several, the one with the number
+    `share`. One that comes back elsewhere is found; states are rebuilt there. Raises ValueError."""
+    request = Roving(endpoints, keys_folder, ROLE, share)
+    try:
+        async with LeanClient(request, options) as client:
+            yield client
+    finally:
+        await request.close()
 
 
 @asynccontextmanager

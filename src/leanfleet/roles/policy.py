@@ -27,6 +27,7 @@ from leanfleet.messages import (
 from leanfleet.policies.balance import Balancer
 from leanfleet.policies.network import Ask
 from leanfleet.policies.server import MAX_MESSAGE_BYTES, handle
+from leanfleet.policies.versions import newest
 from leanfleet.roles.serving import (
     Address,
     link_to,
@@ -103,6 +104,15 @@ async def serve(
             finally:
                 follower.cancel()
                 await asyncio.gather(follower, return_exceptions=True)
+
+
+async def serve_when_there(folder: Path, config: PolicyConfig, address: Address) -> None:
+    """The same from the first version of the weights on: a run begins without any."""
+    stopped = stop_signal()
+    while newest(folder) is None and not stopped.is_set():
+        await asyncio.sleep(1.0)
+    if not stopped.is_set():
+        await serve(folder, config, address)
 
 
 def _check(started: PolicyService) -> None:

@@ -1,0 +1,97 @@
+"""What TensorBoard shows of a hub: means over the games since the last point, and where the run stands.
+
+The step is the number of finished games. Groups: search, lean, policy, matchmaker, system.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from leanfleet.messages import GameOutcome, GameResult, HubStatus, Theorem
+from leanfleet.rl.ledger import Game
+from leanfleet.rl.records import Judged
+from leanfleet.theorems.provenance import provenance
+
+EVERY_SECONDS = 10.0
+MAX_SAMPLE = 4_000  # characters of a proof shown as text
+
+
+class Board:
+    """One writer for one folder."""
+
+    def __init__(self, folder: Path, theorems: Sequence[Theorem]) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        self._theorems = theorems
+        self._writer = SummaryWriter(str(folder))
+        self._sums: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+        self._counts: dict[str, int] = defaultdict(int)
+        self._sample = ""
+        self._written = time.monotonic()
+
+    def finished(self, game: Game, result: GameResult) -> None:
+        """A game's result, told for the first time."""
+        self._counts[f"search/games_{result.outcome}"] += 1
+        if result.outcome in (GameOutcome.ERROR, GameOutcome.REFUSED):
+            return
+        claimed = result.outcome is GameOutcome.PROVED
+        kind = "disproof" if game.disprove else "solved"
+        self._add(f"search/{kind}_rate", claimed)
+        found = provenance(self._theorems[game.theorem])
+        if found is not None and not game.disprove:
+            self._add(f"search/solved_rate_tier_{found.tier}", claimed)
+        if claimed:
+            self._add("search/simulations_of_a_proof", result.simulations)
+        self._add("search/simulations", result.simulations)
+        self._add("search/nodes", result.nodes)
+        self._add("search/seconds", result.seconds)
+        self._counts["lean/machine_errors"] += result.machine_errors
+        self._add("policy/tokens_of_a_game", result.tokens)
+        if result.tactics:
+            self._add("lean/seconds_of_a_tactic", result.lean_seconds, result.tactics)
+            self._add("lean/refused_tactics", result.failed, result.tactics)
+
+    def judged(self, game: Game, record: Judged) -> None:
+        """A verdict."""
+        self._add("search/claims_refused", not record.verdict)
+        if record.verdict and record.length:
+            self._add("search/proof_length", record.length)
+        if record.verdict:
+            theorem = self._theorems[game.theorem]
+            way = "disproof of " if game.disprove else ""
+            text = f"{way}{theorem.statement} := by\n{record.proof}"[:MAX_SAMPLE]
+            self._sample = "\n".join("    " + line for line in text.split("\n"))  # markdown: code
+
+    def write(self, status: HubStatus) -> None:
+        """A point, unless the last one is too near."""
+        if time.monotonic() - self._written < EVERY_SECONDS:
+            return
+        self._written = time.monotonic()
+        step = status.counts["finished"]
+        for name, (total, count) in self._sums.items():
+            self._writer.add_scalar(name, total / count, step)
+        for name, count in self._counts.items():
+            self._writer.add_scalar(name, count, step)
+        self._sums.clear()
+        for standing, count in status.standings.items():
+            self._writer.add_scalar(f"matchmaker/{standing}", count, step)
+        self._writer.add_scalar("policy/version", status.version, step)
+        self._writer.add_scalar("system/games_per_hour", status.games_per_hour, step)
+        self._writer.add_scalar("system/provers", len(status.workers), step)
+        self._writer.add_scalar("system/replay_rows", status.rows, step)
+        for name in ("in_flight", "to_judge", "expired", "proofs", "disproofs"):
+            self._writer.add_scalar(f"system/{name}", status.counts[name], step)
+        if self._sample:
+            self._writer.add_text("search/a_proof", self._sample, step)
+            self._sample = ""
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, name: str, value: float, count: int = 1) -> None:
+        total, before = self._sums[name]
+        self._sums[name] = total + float(value), before + count

@@ -1,0 +1,161 @@
+"""The evaluator role: a probe at a fixed budget, again and again, with the weights of one version each.
+
+It asks the run's Lean servers and holds the weights itself, so collecting goes on and no version
+changes under it. Killed, it goes on in the same folder. This file only joins `leanfleet.evaluate` to
+the run's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from leanfleet.evaluate.session import evaluate, write_reports
+from leanfleet.evaluate.settings import Settings
+from leanfleet.policies.versions import versions
+from leanfleet.progress import Reporter
+from leanfleet.rl import files
+from leanfleet.rl.config import ProbeConfig, RunConfig, load_run_config
+from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
+from leanfleet.roles import lean as lean_role
+from leanfleet.roles import policies
+from leanfleet.roles.serving import stop_signal
+from leanfleet.seeds import child_seed
+from leanfleet.theorems.named import named
+
+if TYPE_CHECKING:
+    from leanfleet.evaluate.benchmarks import Benchmark
+
+LOOK_SECONDS = 2.0
+PINNED = (
+    ".evaluating"  # a copy of the weights that are being evaluated: the learner may drop its own
+)
+
+
+async def serve(folder: Path, report: Reporter) -> None:
+    """Until the run is over and its last weights are evaluated, or a signal comes.
+
+    Raises ValueError, and what an evaluation raises.
+    """
+    config = load_run_config(folder / files.CONFIG)
+    stopped = stop_signal()
+    work = asyncio.create_task(_evaluations(config, folder, report))
+    stop = asyncio.create_task(stopped.wait())
+    done, _ = await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if work not in done:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return
+    work.result()
+
+
+async def _evaluations(config: RunConfig, folder: Path, report: Reporter) -> None:
+    probe = config.evaluate
+    if probe is None:
+        return
+    benchmark = named(probe.theorems, probe.limit)
+    while True:
+        last = (folder / files.LEARNER / files.DONE).exists()
+        there = versions(folder / files.WEIGHTS)
+        evaluated = [line.policy_version for line in read_lines(folder)]
+        version = due(there, evaluated, probe.every, before=probe.before, last=last)
+        if version is not None:
+            await _evaluate(config, probe, folder, benchmark, version, report)
+        elif last:
+            return
+        else:
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _evaluate(
+    config: RunConfig,
+    probe: ProbeConfig,
+    folder: Path,
+    benchmark: Benchmark,
+    version: int,
+    report: Reporter,
+) -> None:
+    """One version, from beginning to its line."""
+    began = time.monotonic()
+    out = folder / files.EVALUATIONS / f"v{version:06}"
+    settings = Settings(
+        simulations=probe.simulations,
+        seconds=config.prover.search_seconds,
+        tactic_heartbeats=config.lean.heartbeats,
+        tactic_seconds=config.lean.seconds,
+        allow=tuple(config.lean.allow),
+        seed=child_seed(config.seed, "evaluate"),
+    )
+    weights = _pinned(folder, version)
+    report.note(f"version {version}: {len(benchmark.theorems)} theorems of {benchmark.name}")
+    async with AsyncExitStack() as stack:
+        ask = None
+        if weights is not None and config.prover.menu_weight < 1:
+            source = await stack.enter_async_context(policies.opened(str(weights), config.policy))
+            ask = source.ask
+            settings = msgspec.structs.replace(
+                settings,
+                policy=f"v{version}",
+                weights=source.weights,
+                prompt=source.prompt,
+                longest=source.longest,
+                temperature=config.policy.temperature,
+                top_p=config.policy.top_p,
+                distinct_first=config.policy.distinct_first,
+                menu_weight=config.prover.menu_weight,
+            )
+        open_lean = partial(lean_role.roving, folder / files.ENDPOINTS, folder / files.KEYS)
+        await evaluate(
+            open_lean, benchmark, settings, out, report, searches=probe.searches, ask=ask
+        )
+    summary = write_reports(out)
+    line = EvaluationLine(
+        step=version * config.learner.round_steps,
+        policy_version=version,
+        split=benchmark.name,
+        simulations=probe.simulations,
+        attempts=1,
+        solved=summary["counts"]["solved"],
+        total=len(benchmark.theorems),
+        errors=summary["counts"]["errors"],
+        seconds=round(time.monotonic() - began, 1),
+        folder=str(out.relative_to(folder)),
+    )
+    add_line(folder, line)
+    _show(folder, line)
+    shutil.rmtree(folder / files.EVALUATIONS / PINNED, ignore_errors=True)
+    report.note(f"version {version}: {line.solved} of {line.total} proved")
+
+
+def _pinned(folder: Path, version: int) -> Path | None:
+    """A copy of the version's weights that stays; None for the menu that a new network begins as."""
+    copy = folder / files.EVALUATIONS / PINNED / f"v{version}"
+    if (copy / "config.json").is_file():
+        return copy
+    found = versions(folder / files.WEIGHTS).get(version)
+    if found is None:
+        return None
+    aside = copy.with_name(".copy")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(found, aside)
+    aside.rename(copy)
+    return copy
+
+
+def _show(folder: Path, line: EvaluationLine) -> None:
+    """In TensorBoard."""
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+    with SummaryWriter(str(folder / files.TENSORBOARD / "evaluator")) as writer:
+        writer.add_scalar("eval/solved", line.solved, line.policy_version)
+        writer.add_scalar("eval/solved_rate", line.solved / line.total, line.policy_version)
+        writer.add_scalar("eval/errors", line.errors, line.policy_version)
+        writer.add_scalar("eval/seconds", line.seconds, line.policy_version)

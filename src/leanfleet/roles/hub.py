@@ -1,0 +1,311 @@
+"""The hub role: the run's games, verdicts and rows behind a socket, and what ends the run.
+
+One hub at a time writes; a later start takes over and this one stops at its next write. This file
+only joins `leanfleet.rl` to `hpc`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpc.commit import GroupCommit
+from hpc.journal import Journal, Stale, read
+from hpc.leases import Leases
+from leanfleet.evaluate.content import content_hash
+from leanfleet.lean.client import ClientOptions
+from leanfleet.lean.transport import BadRequest
+from leanfleet.messages import (
+    Done,
+    GetHubStatus,
+    GiveGames,
+    HubReply,
+    HubRequest,
+    HubStatus,
+    Offers,
+    SignOfLife,
+    TakeGames,
+    WorkerStatus,
+    decode_hub_reply,
+    decode_hub_request,
+    encode,
+)
+from leanfleet.policies.versions import newest
+from leanfleet.prover import Budget
+from leanfleet.rl import files
+from leanfleet.rl.board import Board
+from leanfleet.rl.config import load_run_config
+from leanfleet.rl.hub import Hub, accounts
+from leanfleet.rl.judge import LeanJudge
+from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.proofs import Proofs
+from leanfleet.rl.replay import Replay
+from leanfleet.rl.theorems import read_theorems
+from leanfleet.roles import lean as lean_role
+from leanfleet.roles.roving import Roving
+from leanfleet.roles.serving import Address, listening, server_keys, show_until, stop_signal
+
+if TYPE_CHECKING:
+    from leanfleet.rl.config import RunConfig, UntilConfig
+    from leanfleet.rl.desk import AskHub
+
+ROLE = "hub"
+MAX_MESSAGE_BYTES = 64 * 2**20
+QUEUE_LIMIT = 4_096
+REPLY_SECONDS = 30.0
+LOOK_SECONDS = 1.0  # between two looks at what ends the run
+LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
+CLOCK = "hub.json"  # seconds that hubs of the run have been at work
+
+
+# --- serving --------------------------------------------------------------------------------------
+
+
+async def serve(folder: Path, attempt: int = 0, bind: str = "tcp://127.0.0.1:*") -> None:
+    """Serves until SIGTERM or SIGINT. Raises ValueError for what is wrong with the run's folder,
+    Stale when a later hub took over."""
+    config = load_run_config(folder / files.CONFIG)
+    address = Address(bind, folder / files.KEYS, folder / files.ENDPOINTS, 0, attempt, config.name)
+    stopped = stop_signal()
+    keys = server_keys(address)
+    async with _started(config, folder) as desk:
+
+        async def answer(peer: bytes, payload: bytes) -> bytes:
+            return encode(await desk.answer(payload))
+
+        limits = {"queue_limit": QUEUE_LIMIT, "max_message_bytes": MAX_MESSAGE_BYTES}
+        async with listening(answer, ROLE, address, keys, **limits) as endpoint:
+            ending = asyncio.create_task(desk.end_in_time())
+            try:
+                print(f"ready: {endpoint} (epoch {desk.epoch})", flush=True)
+                await show_until(stopped, lambda: status_line(desk.status()), desk.check)
+            finally:
+                ending.cancel()
+                await asyncio.gather(ending, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _started(config: RunConfig, folder: Path) -> AsyncIterator[Reception]:
+    theorems = read_theorems(folder)
+    ledger = Ledger(
+        content_hash(theorems),
+        len(theorems),
+        config.matchmaker,
+        Leases(config.hub.lease_seconds),
+    )
+    journal = Journal(folder / files.JOURNAL)
+    replay = Replay(folder / files.REPLAY, journal.epoch)
+    proofs = Proofs(folder / files.PROOFS, theorems)
+    board = Board(folder / files.TENSORBOARD / ROLE, theorems)
+    commits = GroupCommit(journal.append)
+    ends = folder / files.ENDPOINTS, folder / files.KEYS
+    options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
+    async with lean_role.roving(*ends, 0, options) as lean:
+        budget = Budget(seconds=config.prover.search_seconds, limits=config.lean.limits)
+        hub = Hub(
+            config.name,
+            theorems,
+            ledger,
+            commits.durable,
+            LeanJudge(lean, f"run {config.name}", budget),
+            replay,
+            epoch=journal.epoch,
+            judges=config.hub.judges,
+            on_judged=lambda number, game, record: (
+                proofs.judged(number, game, record),
+                board.judged(game, record),
+            ),
+        )
+        if not hub.restore(read(folder / files.JOURNAL)):
+            await hub.begin(config.seed)
+        proofs.begin()
+        async with hub:
+            yield Reception(config, folder, hub, journal.epoch, board)
+    board.close()
+    await commits.close()
+    journal.close()
+
+
+class Reception:
+    """What the socket gets to see of a hub."""
+
+    def __init__(self, config: RunConfig, folder: Path, hub: Hub, epoch: int, board: Board) -> None:
+        self._config, self._folder, self._hub, self._board = config, folder, hub, board
+        self.epoch = epoch
+        self._began = time.monotonic()
+        self._seconds_before = _read_clock(folder / CLOCK)
+        self._finished_before = accounts(hub.ledger)["finished"]
+        self._workers: dict[str, tuple[int, float]] = {}  # games finished, last heard of
+        self._version = 0
+        self.over = (folder / files.OVER).exists()
+
+    @property
+    def seconds(self) -> float:
+        """That hubs of this run have been at work."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    async def answer(self, payload: bytes) -> HubReply:
+        try:
+            message = decode_hub_request(payload)
+        except ValueError as error:
+            raise BadRequest("malformed", str(error)) from None
+        try:
+            return await self._answer(message)
+        except OSError as error:  # a full disk: nothing was kept, and it may be tried again
+            raise BadRequest("retry", f"the journal can't be written: {error.strerror}") from None
+        except Stale as error:
+            raise BadRequest("retry", str(error)) from None
+
+    async def _answer(self, message: HubRequest) -> HubReply:
+        match message:
+            case TakeGames():
+                self._heard(message.worker)
+                games = [] if self.over else await self._hub.games(message.worker, message.count)
+                every = self._config.hub.lease_seconds / 4
+                return Offers(tuple(games), self.over and not games, every)
+            case GiveGames():
+                self._heard(message.worker, len(message.results))
+                for result in message.results:
+                    self._version = max(self._version, result.policy)
+                    game = self._hub.ledger.games.get(result.lease)
+                    if game is not None:
+                        self._board.finished(game, result)
+                await asyncio.gather(*map(self._hub.finished, message.results))
+                await self._hub.handed_back(message.handed_back)
+                self._hub.alive(message.worker)
+                return Done()
+            case SignOfLife():
+                self._heard(message.worker)
+                self._hub.alive(message.worker)
+                return Done()
+            case GetHubStatus():
+                return self.status()
+
+    def _heard(self, worker: str, games: int = 0) -> None:
+        before, _ = self._workers.get(worker, (0, 0.0))
+        self._workers[worker] = before + games, time.monotonic()
+
+    def status(self) -> HubStatus:
+        """What `leanfleet status` shows."""
+        now = time.monotonic()
+        counts = {name: int(value) for name, value in accounts(self._hub.ledger).items()}
+        uptime = now - self._began
+        matchmaker = self._hub.ledger.matchmaker
+        assert matchmaker is not None
+        per_hour = (counts["finished"] - self._finished_before) / max(uptime, 1e-9) * 3600
+        trouble = self._hub.trouble
+        return HubStatus(
+            run=self._config.name,
+            epoch=self.epoch,
+            over=self.over,
+            counts=counts,
+            standings={str(name): count for name, count in matchmaker.counts().items()},
+            workers=tuple(
+                WorkerStatus(name, games, round(now - heard, 1))
+                for name, (games, heard) in sorted(self._workers.items())
+            ),
+            games_per_hour=round(per_hour, 1),
+            rows=self._hub.replay.rows + self._hub.replay.waiting,
+            version=self._version,
+            trouble=str(trouble) if trouble else "",
+            uptime_seconds=round(uptime, 1),
+        )
+
+    def check(self) -> None:
+        """Raises what ended the hub's own work."""
+        if self._hub.trouble is not None:
+            raise self._hub.trouble
+
+    async def end_in_time(self) -> None:
+        """Writes what there is to watch, and says when the run is over."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            _write(self._folder / CLOCK, {"seconds": round(self.seconds, 1)})
+            self._board.write(self.status())
+            if self.over:
+                continue
+            reason = self._reason(self._config.until)
+            if reason:
+                _write(self._folder / files.OVER, {"reason": reason})
+                self.over = True
+
+    def _reason(self, until: UntilConfig) -> str:
+        """Why the run is over; "" while it is not."""
+        counts = accounts(self._hub.ledger)
+        version = newest(self._folder / files.WEIGHTS) or 0
+        matchmaker = self._hub.ledger.matchmaker
+        if until.minutes is not None and self.seconds >= 60 * until.minutes:
+            return f"{until.minutes:g} minutes are over"
+        if until.games is not None and counts["finished"] >= until.games:
+            return f"{counts['finished']:,} games are finished"
+        if until.versions is not None and version >= until.versions:
+            return f"version {version} of the weights is there"
+        if matchmaker is not None and matchmaker.all_decided and not counts["to_judge"]:
+            return "every theorem is decided"
+        return ""
+
+
+def status_line(status: HubStatus) -> str:
+    """What a hub does now, in one line."""
+    counts = status.counts
+    parts = [
+        f"{counts['finished']:,} games ({status.games_per_hour:,.0f}/h)",
+        f"{counts['proofs']:,} proofs",
+        f"{counts['disproofs']:,} disproofs",
+        f"{counts['in_flight']} in flight",
+        f"{counts['to_judge']} to judge",
+        f"{status.rows:,} rows",
+        f"weights v{status.version}",
+    ]
+    if status.over:
+        parts.append("over")
+    return " · ".join(parts)
+
+
+# --- clients --------------------------------------------------------------------------------------
+
+
+def ask_hub(hub: Roving) -> AskHub:
+    """Requests to the run's hub. They raise TransportError, BadRequest of kind "retry" among them."""
+
+    async def ask(message: HubRequest) -> HubReply:
+        return decode_hub_reply(await hub(encode(message), REPLY_SECONDS))
+
+    return ask
+
+
+async def status(folder: Path, seconds: float = 3.0) -> HubStatus:
+    """What the run's hub says of itself. Raises TransportError where none answers, ValueError."""
+    hub = Roving(folder / files.ENDPOINTS, folder / files.KEYS, ROLE)
+    try:
+        reply = decode_hub_reply(await hub(encode(GetHubStatus()), seconds))
+        assert isinstance(reply, HubStatus)
+        return reply
+    finally:
+        await hub.close()
+
+
+# --- small files ----------------------------------------------------------------------------------
+
+
+def _read_clock(path: Path) -> float:
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _write(path: Path, value: dict[str, object]) -> None:
+    """As a whole or not at all; what can't be written now is written a second later."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(value) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
