@@ -1,7 +1,7 @@
 """An append-only journal of records, whole after any kill, with one writer at a time.
 
     FOLDER/epochs/000001         who claimed the epoch; made by an atomic link
-           epochs/000001.fence   how much of each older segment counts
+           epochs/000002.fence   how much counts of each older segment that had no fence yet
            000001-000001.log     epoch and number of a segment
 
 A start claims the next epoch, so that an older writer, paused or cut off, finds out before its next
@@ -18,10 +18,12 @@ It knows nothing of what records are.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 MAGIC = b"leanfleet journal 1\n"
@@ -36,6 +38,15 @@ class JournalDamaged(ValueError):
 
 class Stale(RuntimeError):
     """Another writer has claimed a later epoch: this one must stop, and acknowledge nothing."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Behind some record: everything in earlier segments, and in this one up to the byte `end`."""
+
+    epoch: int
+    segment: int  # 0: before the epoch's first
+    end: int
 
 
 class Journal:
@@ -55,6 +66,12 @@ class Journal:
         self._number = 0
         self._file = -1
         self._size = 0
+        self._torn = False  # behind `_size` stands what was not kept
+
+    @property
+    def position(self) -> Position:
+        """Behind the last record that `append` kept."""
+        return Position(self.epoch, self._number, self._size)
 
     def append(self, records: Sequence[bytes]) -> None:
         """Writes records and waits for the disk: when it returns, they are there.
@@ -63,18 +80,19 @@ class Journal:
         when the disk is full: nothing of these records is kept then, and it can be tried again.
         """
         self._check()
+        data = b"".join(map(frame, records))
+        if self._torn:
+            self._mend()
         if self._file < 0 or self._size >= self._segment_bytes:
             self._begin()
-        data = b"".join(map(frame, records))
+        self._torn = True
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._file, view) :]
+            _write(self._file, data)
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, self._size)
-            os.lseek(self._file, self._size, os.SEEK_SET)
+            self._mend()
             raise
+        self._torn = False
         self._size += len(data)
         self._check()
 
@@ -83,16 +101,22 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
+    def _mend(self) -> None:
+        """Takes away what was not kept. Until that has worked nothing more is written."""
+        os.ftruncate(self._file, self._size)
+        os.lseek(self._file, self._size, os.SEEK_SET)
+        self._torn = False
+
     def _check(self) -> None:
         if self._next.exists():
             raise Stale(f"{self.folder}: epoch {self.epoch} is over, another process writes now")
 
     def _begin(self) -> None:
         number = self._number + 1
-        path = self.folder / f"{self.epoch:06}-{number:06}.log"
+        path = self.folder / _name(self.epoch, number)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(file, MAGIC)
+            _write(file, MAGIC)
             os.fsync(file)
             _sync_folder(self.folder)
         except OSError:
@@ -115,33 +139,76 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*-[0-9]*.log"))
 
 
-def read(folder: Path) -> Iterator[bytes]:
-    """Every record that counts, in order. Raises JournalDamaged."""
+def read(folder: Path, after: Position | None = None) -> Iterator[bytes]:
+    """Every record that counts, in order; those behind a position only. Raises JournalDamaged."""
     ends = _ends(folder)
-    for path in segments(folder):
-        for record, _ in _frames(path, ends.get(path.name)):
+    there = segments(folder)
+    missing = {name for name, end in ends.items() if end} - {path.name for path in there}
+    if missing:
+        raise JournalDamaged(f"{folder} lacks {', '.join(sorted(missing)[:3])}: put it back")
+    for path in there:
+        start = 0
+        if after is not None:
+            place = _place(path)
+            if place < (after.epoch, after.segment):
+                continue
+            start = after.end if place == (after.epoch, after.segment) else 0
+        for record, _ in _frames(path, ends.get(path.name), start):
             yield record
 
 
+def counts(folder: Path, position: Position) -> bool:
+    """Whether all that stands before the position counts: what an older writer wrote too late does
+    not."""
+    name = _name(position.epoch, position.segment)
+    if position.segment == 0:
+        return True
+    path = folder / name
+    end = _ends(folder).get(name)
+    return path.exists() and position.end <= (path.stat().st_size if end is None else end)
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _name(epoch: int, segment: int) -> str:
+    return f"{epoch:06}-{segment:06}.log"
+
+
+def _place(path: Path) -> tuple[int, int]:
+    """The epoch and the number of a segment."""
+    found = re.fullmatch(r"(\d+)-(\d+)\.log", path.name)
+    if found is None:
+        raise JournalDamaged(f"{path} is no segment of a journal")
+    return int(found[1]), int(found[2])
+
+
 def _ends(folder: Path) -> dict[str, int]:
-    """Where segments end, by the fence of the first epoch after theirs."""
+    """Where segments end. Of two starts that fenced the same one, the later has looked at it last:
+    the earlier never wrote."""
     found: dict[str, int] = {}
     for path in sorted((folder / "epochs").glob("*.fence")):
         for line in path.read_text(encoding="ascii").splitlines():
             name, _, end = line.partition(" ")
             if not end.isdigit():
                 raise JournalDamaged(f"{path} is damaged: {line[:80]!r}")
-            found.setdefault(name, int(end))
+            found[name] = int(end)
     return found
 
 
 def _fence(folder: Path, epoch: int) -> None:
-    """Freezes all older segments at what is whole in them now. Raises JournalDamaged."""
+    """Freezes at what is whole in them now all older segments that no fence names. Raises
+    JournalDamaged."""
     ends = _ends(folder)
     lines = []
     for path in segments(folder):
+        if path.name in ends:
+            continue
         end = 0
-        for _, end in _frames(path, ends.get(path.name)):  # noqa: B007 - the last one
+        for _, end in _frames(path, None):  # noqa: B007 - the last one
             pass
         lines.append(f"{path.name} {end}\n")
     path = folder / "epochs" / f"{epoch:06}.fence"
@@ -154,34 +221,34 @@ def _fence(folder: Path, epoch: int) -> None:
     _sync_folder(path.parent)
 
 
-def _frames(path: Path, limit: int | None) -> Iterator[tuple[bytes, int]]:
-    """The records of one file and where each ends, up to what a kill left torn, or to the limit.
+def _frames(path: Path, limit: int | None, start: int = 0) -> Iterator[tuple[bytes, int]]:
+    """The records of one file from `start` on (0, or where a record ends) and where each ends, up to
+    what a kill left torn, or to the limit.
 
     Raises JournalDamaged.
     """
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        size = size if limit is None else min(size, limit)
-        if limit == 0:
-            return
-        magic = file.read(len(MAGIC))
-        if magic != MAGIC:
-            if MAGIC.startswith(magic):
-                return  # killed while it was begun
-            raise JournalDamaged(f"{path} is no segment of a journal")
-        at = len(MAGIC)
-        while at < size and (head := file.read(_HEAD.size)):
-            if len(head) < _HEAD.size:
-                return
-            length, crc = _HEAD.unpack(head)
-            end = at + _HEAD.size + length
-            record = file.read(length) if length <= MAX_RECORD and end <= size else None
-            if record is None or zlib.crc32(record) != crc:
-                if end >= size:
-                    return  # the last one, never finished
-                raise JournalDamaged(f"{path}, byte {at}: a record is damaged")
-            at = end
-            yield record, at
+        data = file.read() if limit is None else file.read(limit)
+    size = len(data)
+    if limit is not None and size < limit:
+        raise JournalDamaged(f"{path} has {size:,} bytes; there were {limit:,}")
+    if limit == 0:
+        return
+    if not data.startswith(MAGIC):
+        if MAGIC.startswith(data):
+            return  # killed while it was begun
+        raise JournalDamaged(f"{path} is no segment of a journal")
+    at, head, unpack, crc32 = max(start, len(MAGIC)), _HEAD.size, _HEAD.unpack_from, zlib.crc32
+    while at + head <= size:
+        length, crc = unpack(data, at)
+        end = at + head + length
+        record = data[at + head : end] if length <= MAX_RECORD and end <= size else None
+        if record is None or crc32(record) != crc:
+            if end >= size:
+                return  # the last one, never finished
+            raise JournalDamaged(f"{path}, byte {at}: a record is damaged")
+        at = end
+        yield record, at
 
 
 def _claim(folder: Path) -> int:

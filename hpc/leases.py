@@ -4,13 +4,15 @@ A lease is given once, kept alive by its holder, and ends in one of three ways: 
 or expired. A result that comes after the lease expired still counts, once: the lease moves from
 expired to finished. So at any moment given = finished + handed back + expired + in flight.
 
-It knows nothing of what is leased. Ids are the caller's; an id is never used twice.
+It knows nothing of what is leased. Ids are the caller's; an id is never used twice. How a lease
+ended is remembered for ever: in a byte where ids are EPOCH-NUMBER with numbers that count up, in an
+entry of a dictionary where they are anything else.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +30,68 @@ class Accepted(StrEnum):
     LATE = "late"  # it counts: the lease had expired, and nobody else had finished it
     AGAIN = "again"  # it counted before: say yes once more, keep nothing
     UNKNOWN = "unknown"  # no such lease, or one that was handed back
+
+
+_ENDED = (Ended.FINISHED, Ended.HANDED_BACK, Ended.EXPIRED)
+_CODE = {how: code for code, how in enumerate(_ENDED, start=1)}  # 0: not ended
+_GAP = 4096  # numbers that may be left out before an id stands in the dictionary
+
+
+class _Endings:
+    """How leases ended, by id."""
+
+    def __init__(self) -> None:
+        self._numbered: dict[str, bytearray] = {}  # epoch → code by number
+        self._named: dict[str, Ended] = {}
+
+    def get(self, id: str) -> Ended | None:
+        epoch, number = _numbered(id)
+        codes = self._numbered.get(epoch) if number >= 0 else None
+        if codes is not None and number < len(codes) and codes[number]:
+            return _ENDED[codes[number] - 1]
+        return self._named.get(id) if self._named else None
+
+    def set(self, id: str, how: Ended) -> None:
+        epoch, number = _numbered(id)
+        if number >= 0 and id not in self._named:
+            codes = self._numbered.setdefault(epoch, bytearray())
+            if number < len(codes):
+                codes[number] = _CODE[how]
+                return
+            if number <= len(codes) + _GAP:
+                codes.extend(bytes(number - len(codes)))
+                codes.append(_CODE[how])
+                return
+        self._named[id] = how
+
+    def as_plain(self) -> tuple[dict[str, bytes], dict[str, str]]:
+        numbered = {epoch: bytes(codes) for epoch, codes in self._numbered.items() if codes}
+        return numbered, {id: how.value for id, how in self._named.items()}
+
+    def take(self, numbered: dict[str, bytes], named: dict[str, str]) -> None:
+        self._numbered = {epoch: bytearray(codes) for epoch, codes in numbered.items()}
+        self._named = {id: Ended(how) for id, how in named.items()}
+        for codes in self._numbered.values():
+            if codes.translate(None, bytes(range(len(_ENDED) + 1))):
+                raise ValueError("a lease that ended in no known way")
+
+    def totals(self) -> dict[Ended, int]:
+        found = dict.fromkeys(Ended, 0)
+        for codes in self._numbered.values():
+            for how, code in _CODE.items():
+                found[how] += codes.count(code)
+        for how in self._named.values():
+            found[how] += 1
+        return found
+
+
+def _numbered(id: str) -> tuple[str, int]:
+    """The epoch and the number of EPOCH-NUMBER, as a counter writes them; a number below 0 for any
+    other id."""
+    epoch, dash, number = id.partition("-")
+    if not (dash and len(number) < 18 and number.isdecimal() and number.isascii()):
+        return "", -1
+    return (epoch, int(number)) if number[0] != "0" or number == "0" else ("", -1)
 
 
 @dataclass(slots=True)
@@ -58,13 +122,13 @@ class Leases:
         self.seconds = seconds
         self._open: dict[str, _Lease] = {}
         self._of: dict[str, set[str]] = {}  # holder → ids
-        self._ended: dict[str, Ended] = {}
+        self._ended = _Endings()
         self._due: list[tuple[float, str]] = []  # heap; entries may be out of date
         self._counts = dict.fromkeys(Ended, 0)
 
     def give(self, id: str, holder: str, now: float) -> None:
         """Raises ValueError for an id that was given before."""
-        if id in self._open or id in self._ended:
+        if id in self._open or self._ended.get(id) is not None:
             raise ValueError(f"the lease {id} was given before")
         deadline = now + self.seconds
         self._open[id] = _Lease(holder, deadline)
@@ -87,7 +151,7 @@ class Leases:
         if ended is Ended.FINISHED:
             return Accepted.AGAIN
         if ended is Ended.EXPIRED:
-            self._ended[id] = Ended.FINISHED
+            self._ended.set(id, Ended.FINISHED)
             self._counts[Ended.EXPIRED] -= 1
             self._counts[Ended.FINISHED] += 1
             return Accepted.LATE
@@ -100,8 +164,15 @@ class Leases:
         self._end(id, Ended.HANDED_BACK)
         return True
 
-    def expire(self, now: float) -> Iterator[str]:
-        """Ends the leases whose holders were silent for too long, and gives their ids."""
+    def delay(self, seconds: float) -> None:
+        """All leases in flight last longer: whoever keeps this book was away and heard nobody."""
+        for lease in self._open.values():
+            lease.deadline += seconds
+
+    def due(self, now: float) -> list[str]:
+        """The leases whose holders were silent for too long, all still in flight: for whoever has
+        something to do before `mark_expired`."""
+        found: dict[str, None] = {}
         while self._due and self._due[0][0] <= now:
             _, id = heapq.heappop(self._due)
             lease = self._open.get(id)
@@ -109,9 +180,17 @@ class Leases:
                 continue
             if lease.deadline > now:
                 heapq.heappush(self._due, (lease.deadline, id))
-                continue
-            self._end(id, Ended.EXPIRED)
-            yield id
+            else:
+                found[id] = None
+        for id in found:
+            heapq.heappush(self._due, (now, id))
+        return list(found)
+
+    def expire(self, now: float) -> Iterator[str]:
+        """Ends the leases whose holders were silent for too long, and gives their ids."""
+        for id in self.due(now):
+            if self.mark_expired(id):
+                yield id
 
     def mark_expired(self, id: str) -> bool:
         """Ends one lease as expired, as when its end is read from a journal."""
@@ -138,10 +217,33 @@ class Leases:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
+    def open(self) -> Iterator[tuple[str, str]]:
+        """Ids and holders of what is in flight, in the order in which it was given."""
+        return ((id, lease.holder) for id, lease in self._open.items())
+
+    def ended(self) -> tuple[dict[str, bytes], dict[str, str]]:
+        """How leases ended, as plain values for `restore`: a byte per number of an epoch, and the
+        others by id."""
+        return self._ended.as_plain()
+
+    def restore(
+        self,
+        open: Iterable[tuple[str, str]],
+        ended: tuple[dict[str, bytes], dict[str, str]],
+        now: float,
+    ) -> None:
+        """What `open` and `ended` of another book said, in a new one. Leases in flight get a whole
+        lease's time from now. Raises ValueError for what no book says."""
+        assert not (self._open or any(self._counts.values())), "into a new book only"
+        self._ended.take(*ended)
+        self._counts = self._ended.totals()
+        for id, holder in open:
+            self.give(id, holder, now)
+
     def counts(self) -> Counts:
         ended = self._counts
         return Counts(
-            given=len(self._open) + len(self._ended),
+            given=len(self._open) + sum(ended.values()),
             finished=ended[Ended.FINISHED],
             handed_back=ended[Ended.HANDED_BACK],
             expired=ended[Ended.EXPIRED],
@@ -154,5 +256,5 @@ class Leases:
         ids.discard(id)
         if not ids:
             del self._of[lease.holder]
-        self._ended[id] = how
+        self._ended.set(id, how)
         self._counts[how] += 1

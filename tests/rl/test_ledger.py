@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,15 @@ from hpc.leases import Leases
 from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig, Standing
-from leanfleet.rl.records import Expired, HandedBack, Judged, decode, encode
+from leanfleet.rl.records import (
+    Expired,
+    HandedBack,
+    Judged,
+    Leased,
+    LedgerState,
+    decode,
+    encode,
+)
 from leanfleet.train.transitions import Transition
 
 ROW = Transition(theorem="t", state="⊢ True", tactic="trivial", verdict="key")
@@ -41,9 +52,32 @@ def state(ledger: Ledger) -> tuple:
     )
 
 
+def plain(ledger: Ledger) -> bytes:
+    """The whole state, in an order that does not depend on how it came about."""
+    found = ledger.state()
+    return msgspec.msgpack.encode(
+        msgspec.structs.replace(
+            found,
+            games=dict(sorted(found.games.items())),
+            claims=sorted(found.claims, key=lambda claim: claim[1].lease),
+            open=sorted(found.open),
+        )
+    )
+
+
+def leased(ledger: Ledger, id: str, worker: str, now: float) -> Leased:
+    record = ledger.reserve(id, worker)
+    assert record is not None
+    ledger.apply(record, now)
+    return record
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["lease", "back", "expire", "finish", "again", "judge", "kill"]),
+        st.sampled_from(
+            ["lease", "lease", "back", "expire", "finish", "again", "judge", "kill"]
+            + ["snapshot", "kill after snapshots"]
+        ),
         st.integers(0, 30),
         st.sampled_from(list(GameOutcome)),
         st.booleans(),
@@ -53,12 +87,14 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps):
     ledger, journal = begun()
     given_out: list[str] = []
     counted: dict[str, GameOutcome] = {}
     back: set[str] = set()
+    snapshots: list[tuple[int, bytes]] = []
+    ids = itertools.count()
 
     def durable(record) -> None:
         journal.append(encode(record))
@@ -67,10 +103,12 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
     for what, pick, result, accepted in steps:
         lease = given_out[pick % len(given_out)] if given_out else "none"
         if what == "lease":
-            record = ledger.lease(f"lease{len(given_out)}", f"worker{pick % 3}", 0.0)
-            if record is not None:
-                journal.append(encode(record))
+            record = ledger.reserve(f"1-{next(ids)}", f"worker{pick % 3}")
+            if record is not None and accepted:
+                durable(record)
                 given_out.append(record.lease)
+            elif record is not None and pick % 2:
+                ledger.release(record)
         elif what == "back":
             if ledger.leases.holder(lease):
                 back.add(lease)
@@ -88,11 +126,22 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
                 )
             )
         elif what == "kill":
-            before = state(ledger)
-            ledger = new()
+            again, _ = begun()
             for record in journal:
-                ledger.apply(decode(record), 0.0)
-            assert state(ledger) == before
+                again.apply(decode(record), 0.0)
+            assert plain(again) == plain(ledger)
+            ledger = again
+        elif what == "snapshot":
+            snapshots.append((len(journal), plain(ledger)))
+        elif what == "kill after snapshots" and snapshots:
+            count, kept = snapshots[pick % len(snapshots)]
+            again = new()
+            again.restore(msgspec.msgpack.decode(kept, type=LedgerState), 0.0)
+            for record in journal[count:]:
+                again.apply(decode(record), 0.0)
+            assert plain(again) == plain(ledger)
+            assert state(again)[3:] == state(ledger)[3:]
+            ledger = again
         counts, tally = ledger.leases.counts(), ledger.tally
         assert counts.reconcile and counts.given == len(given_out)
         assert counts.finished == len(counted)
@@ -106,10 +155,10 @@ def test_a_kill_at_any_moment_changes_nothing_and_each_result_counts_once(steps)
 
 def test_a_claim_counts_when_it_is_judged_and_a_lie_gains_nothing():
     ledger, _ = begun(1)
-    first = ledger.lease("a", "liar", 0.0)
+    first = leased(ledger, "a", "liar", 0.0)
     ledger.apply(GameResult(first.lease, GameOutcome.PROVED, proof="sorry"), 1.0)
     assert ledger.tally.proofs == 0 and ledger.matchmaker.records[0].proofs == 0
-    assert ledger.lease("b", "liar", 1.0) is None  # until it is judged, the theorem is taken
+    assert ledger.reserve("b", "liar") is None  # until it is judged, the theorem is taken
     ledger.apply(Judged("a", "", "forbidden"), 2.0)
     record = ledger.matchmaker.records[0]
     assert (record.proofs, record.failures_in_a_row) == (0, 1)
@@ -118,9 +167,9 @@ def test_a_claim_counts_when_it_is_judged_and_a_lie_gains_nothing():
 
 def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_again():
     ledger, _ = begun(1)
-    ledger.lease("a", "slow", 0.0)
+    leased(ledger, "a", "slow", 0.0)
     ledger.apply(Expired("a"), 20.0)
-    second = ledger.lease("b", "other", 21.0)
+    second = leased(ledger, "b", "other", 21.0)
     ledger.apply(GameResult("a", GameOutcome.PROVED, proof="simp"), 22.0)
     ledger.apply(Judged("a", "key", length=1, rows=(ROW,)), 23.0)
     assert ledger.tally.late == 1 and ledger.matchmaker.records[0].proofs == 1
@@ -136,4 +185,6 @@ def test_records_of_another_run():
     with pytest.raises(ValueError, match="content hash hash; now there are 4 with another hash"):
         other.apply(decode(journal[0]), 0.0)
     with pytest.raises(ValueError, match="does not begin"):
-        new().apply(ledger.lease("a", "w", 0.0), 0.0)
+        new().apply(ledger.reserve("a", "w"), 0.0)
+    with pytest.raises(ValueError, match="content hash hash; now there are 4 with another hash"):
+        other.restore(ledger.state(), 0.0)

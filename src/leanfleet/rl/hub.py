@@ -1,38 +1,81 @@
 """The hub: hands out games, keeps their results, has claims judged, feeds the replay.
 
-Everything is durable before anybody is told of it. Transport, leases, journal and judge are arguments;
-what they are on a machine is `roles/hub.py`'s. One hub writes at a time: a later start takes over, and
-the older one stops at its next write (`Journal`).
+Everything is durable before anybody is told of it, and becomes true in the order of the disk.
+Transport, leases, journal and judge are arguments; what they are on a machine is `roles/hub.py`'s. One
+hub writes at a time: a later start takes over, and the older one stops at its next write (`Journal`).
+A full disk is waited for: requests raise OSError meanwhile, having kept nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
 
 from leanfleet.messages import GameResult, Offer, Theorem
 from leanfleet.rl.judge import Judgement
-from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.ledger import Game, Ledger
 from leanfleet.rl.records import (
     Entry,
     Expired,
     HandedBack,
+    HubState,
     Judged,
     Leased,
     decode,
+    decode_state,
     encode,
 )
 from leanfleet.rl.replay import Replay
 from leanfleet.seeds import child_seed
 
+log = logging.getLogger("leanfleet.hub")
+
 Judge = Callable[[Theorem, bool, str, str], Awaitable[Judgement | None]]
-Durable = Callable[[bytes], Awaitable[None]]
-JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error is judged again
+JUDGE_PAUSE = (
+    1.0  # seconds before a claim that met a machine's error, or a full disk, is judged again
+)
 EXPIRE_EVERY = 0.5  # seconds
 FLUSH_EVERY = 30.0  # seconds that rows wait for a fuller shard
+AWAY = 0.25  # of a lease's time: a hub that slept for so long has heard nobody
+JUDGED_BYTES = 32 * 2**20  # of a record; rows beyond that are not kept
+STATE_FORMAT = 1
+
+
+class Durable(Protocol):
+    """`hpc.commit.GroupCommit.durable`: `then` runs when the records are on the disk, in its order."""
+
+    async def __call__(self, *records: bytes, then: Callable[[], None]) -> None: ...
+
+
+class OnJudged(Protocol):
+    """Hears of every verdict that counts: a claim's number, from 1, in their order; after a start of
+    those that no snapshot had, or of all."""
+
+    def __call__(self, number: int, game: Game, record: Judged, /) -> object: ...
+
+
+class Beside(Protocol):
+    """What else goes into snapshots: what `OnJudged` has made of the verdicts that it heard of."""
+
+    def save(self) -> bytes | None:
+        """None: not now; then there is no snapshot."""
+
+    def load(self, saved: bytes, judged: int) -> bool:
+        """Of `judged` verdicts. False: the verdicts must be told again."""
+
+
+class _Nothing:
+    def save(self) -> bytes:
+        return b""
+
+    def load(self, saved: bytes, judged: int) -> bool:
+        return True
 
 
 class Hub:
@@ -49,31 +92,63 @@ class Hub:
         *,
         epoch: int,
         judges: int = 2,
+        on_judged: OnJudged = lambda *_: None,
+        beside: Beside | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run, self.theorems, self.ledger, self.replay = run, theorems, ledger, replay
         self._durable, self._judge, self._clock = durable, judge, clock
         self._epoch, self._judges = epoch, judges
+        self._on_judged, self._beside = on_judged, beside or _Nothing()
         self._ids = itertools.count()
         self._to_judge: asyncio.Queue[str] = asyncio.Queue()
+        self._at_judge: set[str] = set()
+        self._entries = 0  # of the journal
         self._judged = 0  # claims, in the journal's order
-        self._judging = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.trouble: BaseException | None = None  # what ended the hub's own work
+        self.disk = ""  # why the disk takes nothing, "" when it does
+
+    # --- life -----------------------------------------------------------------------------------------
+
+    def load(self, state: bytes) -> bool:
+        """A snapshot's state, before `restore` gets the records after it. False for one that can't be
+        used: damaged, of another version, or ahead of the replay's shards. Raises ValueError for
+        another run's."""
+        try:
+            found = decode_state(state)
+        except msgspec.MsgspecError:
+            return False
+        if found.format != STATE_FORMAT or found.judged > self.replay.judged:
+            return False
+        if not self._beside.load(found.beside, found.judged):
+            return False
+        self.ledger.restore(found.ledger, self._clock())
+        self.replay.skip(found.judged)
+        self._entries, self._judged = found.entries, found.judged
+        return True
+
+    def state(self) -> bytes | None:
+        """What all records of the journal have made so far; None where the disk is full."""
+        self._flush()
+        beside = None if self.replay.waiting else self._beside.save()
+        if beside is None:
+            return None
+        ledger = self.ledger.state()
+        return encode(HubState(STATE_FORMAT, self._entries, self._judged, ledger, beside))
 
     def restore(self, records: Iterable[bytes]) -> int:
-        """The state that the journal tells; how many records there were. Leases in flight get a whole
+        """The state that the journal tells; how many records it has. Leases in flight get a whole
         lease's time from now: their workers may live. Raises ValueError for another run's journal."""
-        count = 0
         for data in records:
-            record = decode(data)
-            self._true(record)
-            count += 1
-        return count
+            self._true(decode(data))
+        self.ledger.tally.again = self.ledger.tally.unknown = 0
+        return self._entries
 
     async def begin(self, seed: int) -> None:
         """The first record of a new run."""
-        await self._durable(encode(self.ledger.begin(self.run, seed)))
+        record = self.ledger.begin(self.run, seed)
+        await self._durable(encode(record), then=lambda: self._true(record))
 
     async def __aenter__(self) -> Hub:
         for lease in self.ledger.claims:
@@ -86,8 +161,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(ValueError):  # a full disk: the journal has the rows
-            self.replay.flush()
+        self._flush()  # on a full disk the journal has the rows
 
     # --- what workers ask -----------------------------------------------------------------------------
 
@@ -96,17 +170,12 @@ class Hub:
         self._healthy()
         records: list[Leased] = []
         for _ in range(count):
-            id = f"{self._epoch}-{next(self._ids)}"
-            record = self.ledger.lease(id, worker, self._clock())
+            record = self.ledger.reserve(f"{self._epoch}-{next(self._ids)}", worker)
             if record is None:
                 break
             records.append(record)
-        try:
-            await asyncio.gather(*(self._durable(encode(record)) for record in records))
-        except BaseException:
-            for record in records:  # nobody was told
-                self.ledger.apply(HandedBack(record.lease), self._clock())
-            raise
+        # Whoever asked may go away meanwhile: what is reserved is given or released all the same.
+        await asyncio.shield(asyncio.ensure_future(self._give(records)))
         return [
             Offer(
                 record.lease,
@@ -118,74 +187,129 @@ class Hub:
             for record in records
         ]
 
+    async def _give(self, records: Sequence[Leased]) -> None:
+        try:
+            await self._keep(records)
+        finally:
+            for record in records:
+                self.ledger.release(record)  # changes nothing of those that are kept
+
     def alive(self, worker: str) -> int:
         """A sign of life; how many games the worker holds here."""
         self._healthy()
         return self.ledger.leases.alive(worker, self._clock())
 
-    async def finished(self, result: GameResult) -> None:
-        """A result; when it returns, it is kept, once, however often it is sent."""
-        self._healthy()
-        if result.lease not in self.ledger.games:  # known already, or never given: nothing to keep
-            self.ledger.apply(result, self._clock())
-            return
-        await self._durable(encode(result))
-        self._true(result)
-        if result.lease in self.ledger.claims:
-            self._to_judge.put_nowait(result.lease)
+    async def finished(self, *results: GameResult) -> None:
+        """Results; when it returns, they are kept, once, however often they are sent."""
+        await self.returned(results)
 
     async def handed_back(self, leases: Iterable[str]) -> None:
         """Games that the worker will not finish."""
+        await self.returned((), leases)
+
+    async def returned(self, results: Sequence[GameResult], leases: Iterable[str] = ()) -> None:
+        """Both, with one wait for the disk."""
         self._healthy()
-        records = [HandedBack(lease) for lease in leases if lease in self.ledger.games]
-        await asyncio.gather(*(self._durable(encode(record)) for record in records))
-        for record in records:
-            self._true(record)
+        games, records = self.ledger.games, []
+        for result in results:
+            if result.lease in games:
+                records.append(result)
+            else:  # known already, or never given: nothing to keep
+                self.ledger.apply(result, self._clock())
+        records += [HandedBack(lease) for lease in leases if lease in games]
+        await self._keep(records)
 
     # --- what the hub does by itself ------------------------------------------------------------------
 
+    async def _keep(self, records: Sequence[Entry]) -> None:
+        """Durable, then true. Raises OSError when the disk is full: then they are neither."""
+
+        def then() -> None:
+            for record in records:
+                self._true(record)
+                if isinstance(record, GameResult) and record.lease in self.ledger.claims:
+                    self._to_judge.put_nowait(record.lease)
+
+        if records:
+            await self._durable(*map(encode, records), then=then)
+
     def _true(self, record: Entry) -> None:
-        first = isinstance(record, Judged) and record.lease in self.ledger.claims
+        self._entries += 1
+        claim = self.ledger.claims.get(record.lease) if type(record) is Judged else None
         self.ledger.apply(record, self._clock())
-        if first:
+        if claim is not None:
+            assert isinstance(record, Judged)
             self._judged += 1
             self.replay.add(self._judged, record.rows)
+            if self.replay.full and not self.disk:
+                self._flush()
+            self._on_judged(self._judged, claim[0], record)
+
+    def _flush(self) -> None:
+        try:
+            self.replay.flush()
+        except ValueError as error:  # nothing is lost: it is tried again
+            self._full(str(error))
+        else:
+            self.disk = ""
+
+    def _full(self, why: str) -> None:
+        if not self.disk:
+            log.warning("the disk takes nothing: %s", why)
+        self.disk = why
 
     async def _expiring(self) -> None:
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             await asyncio.sleep(EXPIRE_EVERY)
-            for lease in list(self.ledger.leases.expire(self._clock())):
-                self.ledger.expired(lease)
-                await self._durable(encode(Expired(lease)))
+            before, looked = looked, loop.time()
+            away = looked - before - EXPIRE_EVERY
+            if away > AWAY * self.ledger.leases.seconds:
+                log.warning("this hub was away for %.1f s: leases last longer by that", away)
+                self.ledger.leases.delay(away)
+            try:
+                await self._keep([Expired(each) for each in self.ledger.leases.due(self._clock())])
+            except OSError as error:
+                self._full(str(error))
 
     async def _flushing(self) -> None:
         while True:
-            await asyncio.sleep(FLUSH_EVERY)
-            self.replay.flush()
+            await asyncio.sleep(JUDGE_PAUSE if self.disk else FLUSH_EVERY)
+            self._flush()
 
     async def _judge_claims(self) -> None:
         while True:
             lease = await self._to_judge.get()
-            claim = self.ledger.claims.get(lease)
-            if claim is None:
+            if lease not in self.ledger.claims or lease in self._at_judge:
                 continue
-            game, result, _ = claim
-            policy = f"version {result.policy}"
-            found = await self._judge(
-                self.theorems[game.theorem], game.disprove, result.proof, policy
-            )
-            if found is None:
+            self._at_judge.add(lease)
+            try:
+                done = await self._judge_claim(lease)
+            finally:
+                self._at_judge.discard(lease)
+            if not done:
                 await asyncio.sleep(JUDGE_PAUSE)
                 self._to_judge.put_nowait(lease)
-                continue
-            record = Judged(
-                lease, found.verdict, found.reason, found.length, found.proof, found.rows
-            )
-            async with self._judging:  # the replay numbers claims as the journal does
-                if lease not in self.ledger.claims:
-                    continue  # it was asked twice
-                await self._durable(encode(record))
-                self._true(record)
+
+    async def _judge_claim(self, lease: str) -> bool:
+        """False where it must be judged again."""
+        game, result, _ = self.ledger.claims[lease]
+        policy = f"version {result.policy}"
+        theorem = self.theorems[game.theorem]
+        found = await self._judge(theorem, game.disprove, result.proof, policy)
+        if found is None:
+            return False
+        record = Judged(lease, found.verdict, found.reason, found.length, found.proof, found.rows)
+        if found.rows and len(encode(record)) > JUDGED_BYTES:
+            log.warning("%s: rows of over %s bytes are not kept", theorem.name, f"{JUDGED_BYTES:,}")
+            record = msgspec.structs.replace(record, rows=())
+        try:
+            await self._keep([record])
+        except OSError as error:
+            self._full(str(error))
+            return False
+        return True
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """What ends the hub's own work ends the hub: half a hub would lose games silently."""

@@ -1,24 +1,36 @@
 """The state of a run's games: a function of its records, and the next record that the rules allow.
 
-    record = ledger.lease(id, worker, now)     # in flight from now on, in memory
-    …made durable, then told to the worker…
-    ledger.apply(record, now)                  # for results: durable first, then true
+    record = ledger.reserve(id, worker)    # nobody else gets this theorem
+    …made durable…
+    ledger.apply(record, now)              # now it is true; then the worker is told
+    ledger.release(record)                 # or it could not be made durable
 
-What a kill cuts off before the disk has it was told to nobody, and what the disk has is what a restart
-finds: `apply` of the same records gives the same state. A result counts once, under the id of its
-lease; of an expired lease too. A claimed proof counts when it is judged, never before.
+A record is applied when it is durable, in the order of the disk. So at any moment the state is what a
+restart would find: `apply` of the same records gives the same state, and so does `restore` of `state`
+with the records that came after it. A result counts once, under the id of its lease; of an expired
+lease too. A claimed proof counts when it is judged, never before.
 
 Pure: the time is an argument. Leases come from outside (`hpc.leases`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig
-from leanfleet.rl.records import Begun, Entry, Expired, HandedBack, Judged, Leased
+from leanfleet.rl.records import (
+    Begun,
+    Entry,
+    Expired,
+    HandedBack,
+    Judged,
+    Leased,
+    LedgerState,
+)
 
 
 class LeaseBook(Protocol):
@@ -31,6 +43,14 @@ class LeaseBook(Protocol):
     def hand_back(self, id: str) -> bool: ...
     def mark_expired(self, id: str) -> bool: ...
     def counts(self) -> Any: ...
+    def open(self) -> Iterator[tuple[str, str]]: ...
+    def ended(self) -> tuple[dict[str, bytes], dict[str, str]]: ...
+    def restore(
+        self,
+        open: Iterable[tuple[str, str]],
+        ended: tuple[dict[str, bytes], dict[str, str]],
+        now: float,
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +64,10 @@ class Game:
 
 @dataclass
 class Tally:
-    """Counts of finished games, each once. `claims` = `proofs` + `disproofs` + `refused` + waiting."""
+    """Counts of finished games, each once. `claims` = `proofs` + `disproofs` + `refused` + waiting.
+
+    `again` and `unknown` are no games: messages since the hub started.
+    """
 
     failed: int = 0
     errors: int = 0
@@ -68,6 +91,8 @@ class Ledger:
         self.content, self.theorems, self._config = content, theorems, config
         self.leases = leases
         self.matchmaker: Matchmaker | None = None
+        self.reserved: dict[str, Leased] = {}  # not yet durable
+        self._assigned = 0  # the matchmaker's, but for what is reserved
         self.games: dict[str, Game] = {}  # of leases without a result
         self.claims: dict[str, tuple[Game, GameResult, bool]] = {}  # to be judged; True: came late
         self.tally = Tally()
@@ -80,16 +105,21 @@ class Ledger:
         self.apply(record, 0.0)
         return record
 
-    def lease(self, id: str, worker: str, now: float) -> Leased | None:
-        """In flight when it returns, so that nobody else gets it; to be made durable before anybody is
-        told. None: nothing can be assigned now."""
+    def reserve(self, id: str, worker: str) -> Leased | None:
+        """A lease to be made durable, of a theorem that nobody else gets meanwhile; then `apply` or
+        `release` it. None: nothing can be assigned now."""
         assert self.matchmaker is not None, "the run has not begun"
         draft = self.matchmaker.assign()
         if draft is None:
             return None
         record = Leased(id, draft.number, draft.theorem, draft.disprove, draft.simulations, worker)
-        self._keep(record, now)
+        self.reserved[id] = record
         return record
+
+    def release(self, record: Leased) -> None:
+        """It could not be made durable; nobody was told."""
+        if self.reserved.pop(record.lease, None) is not None:
+            self._matchmaker.handed_back(record.theorem)
 
     # --- what became true -----------------------------------------------------------------------------
 
@@ -99,26 +129,18 @@ class Ledger:
             case Begun():
                 self._begin(record)
             case Leased():
-                if record.lease not in self.games:
-                    draft = Draft(
-                        record.number, record.theorem, record.disprove, record.simulations
-                    )
-                    self._matchmaker.note_assigned(draft)
-                    self._keep(record, now)
+                self._leased(record, now)
             case HandedBack():
                 if self.leases.hand_back(record.lease):
                     self._matchmaker.handed_back(self.games.pop(record.lease).theorem)
             case Expired():
                 if self.leases.mark_expired(record.lease):
-                    self.expired(record.lease)
+                    # Its theorem is free again; its result would still count.
+                    self._matchmaker.handed_back(self.games[record.lease].theorem)
             case GameResult():
                 self._finished(record)
             case Judged():
                 self._judged(record)
-
-    def expired(self, lease: str) -> None:
-        """The lease book has ended it: its theorem is free again; its result would still count."""
-        self._matchmaker.handed_back(self.games[lease].theorem)
 
     @property
     def _matchmaker(self) -> Matchmaker:
@@ -136,7 +158,14 @@ class Ledger:
             self.run, self.seed = record.run, record.seed
             self.matchmaker = Matchmaker(self.theorems, self._config, record.seed)
 
-    def _keep(self, record: Leased, now: float) -> None:
+    def _leased(self, record: Leased, now: float) -> None:
+        if record.lease in self.games:
+            return
+        if self.reserved.pop(record.lease, None) is None:
+            self._matchmaker.note_assigned(
+                Draft(record.number, record.theorem, record.disprove, record.simulations)
+            )
+        self._assigned = max(self._assigned, record.number + 1)
         self.leases.give(record.lease, record.worker, now)
         self.games[record.lease] = Game(record.theorem, record.disprove, record.simulations)
 
@@ -180,3 +209,38 @@ class Ledger:
         self._matchmaker.finished(
             game.theorem, result, disprove=game.disprove, length=record.length, late=late
         )
+
+    # --- as plain values ------------------------------------------------------------------------------
+
+    def state(self) -> LedgerState:
+        """What all records so far have made; nothing of what is reserved."""
+        reserved = Counter(record.theorem for record in self.reserved.values())
+        return LedgerState(
+            begun=Begun(self.run, self.content, self.theorems, self.seed),
+            assigned=self._assigned,
+            records=self._matchmaker.values(without=reserved),
+            games={
+                id: (game.theorem, game.disprove, game.simulations)
+                for id, game in self.games.items()
+            },
+            claims=[
+                ((game.theorem, game.disprove, game.simulations), result, late)
+                for game, result, late in self.claims.values()
+            ],
+            tally=vars(self.tally) | {"again": 0, "unknown": 0},
+            open=list(self.leases.open()),
+            ended=self.leases.ended(),
+        )
+
+    def restore(self, state: LedgerState, now: float) -> None:
+        """What `state` said, in a new ledger. Leases in flight get a whole lease's time from now.
+        Raises ValueError for what no ledger says, and for another run's theorems."""
+        self._begin(state.begun)
+        self._matchmaker.restore(state.assigned, state.records)
+        self._assigned = state.assigned
+        self.games = {id: Game(*game) for id, game in state.games.items()}
+        self.claims = {
+            result.lease: (Game(*game), result, late) for game, result, late in state.claims
+        }
+        self.tally = Tally(**state.tally)
+        self.leases.restore(state.open, state.ended, now)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from operator import attrgetter
+from types import MappingProxyType
 
 from pydantic import Field
 
@@ -208,11 +209,14 @@ class Matchmaker:
 
     # --- as plain values ----------------------------------------------------------------------------
 
-    def values(self) -> dict[int, RecordValues]:
-        """By theorem, of those of which anything is known."""
+    def values(self, without: Mapping[int, int] = MappingProxyType({})) -> dict[int, RecordValues]:
+        """By theorem, of those of which anything is known. `without`: so many in flight are left out."""
         blank = _values(Record())
-        found = ((theorem, _values(record)) for theorem, record in enumerate(self.records))
-        return {theorem: values for theorem, values in found if values != blank}
+        found = {theorem: _values(record) for theorem, record in enumerate(self.records)}
+        for theorem, count in without.items():
+            record = self.records[theorem]
+            found[theorem] = _values(replace(record, in_flight=record.in_flight - count))
+        return {theorem: values for theorem, values in found.items() if values != blank}
 
     def restore(self, assigned: int, values: Mapping[int, RecordValues]) -> None:
         """What another one's `assigned` and `values()` were. Raises ValueError for a theorem that is

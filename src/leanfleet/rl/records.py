@@ -1,6 +1,7 @@
 """What the hub's journal holds: typed records, in the order in which they became true.
 
 The journal is the only truth about a run's games. Records are msgpack; nothing else is ever decoded.
+A snapshot's state stands here too: what the records up to some place in the journal have made.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from leanfleet.messages import GameResult
+from leanfleet.rl.matchmaker import RecordValues
 from leanfleet.train.transitions import Transition
 
 FORMAT = 1
@@ -63,14 +65,47 @@ class Judged(Struct, frozen=True, tag="judged", array_like=True):
 
 Entry = Begun | Leased | HandedBack | Expired | GameResult | Judged
 
+_Game = tuple[int, bool, int]  # theorem, disprove, simulations
+
+
+class LedgerState(Struct, frozen=True, forbid_unknown_fields=True):
+    """`rl/ledger.py`'s, but for what is not yet durable."""
+
+    begun: Begun
+    assigned: int
+    records: dict[int, RecordValues]  # of theorems of which anything is known
+    games: dict[str, _Game]
+    claims: list[tuple[_Game, GameResult, bool]]
+    tally: dict[str, int]
+    open: list[tuple[str, str]]  # leases and their workers
+    ended: tuple[dict[str, bytes], dict[str, str]]
+
+
+class HubState(Struct, frozen=True, forbid_unknown_fields=True):
+    """`rl/hub.py`'s: of `entries` records, among them `judged` verdicts that counted. `beside`: what
+    whoever hears of verdicts has kept."""
+
+    format: int
+    entries: int
+    judged: int
+    ledger: LedgerState
+    beside: bytes = b""
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
+_states = msgspec.msgpack.Decoder(HubState)
 
 
-def encode(record: Entry) -> bytes:
+def encode(record: Entry | HubState) -> bytes:
     return _encoder.encode(record)
 
 
 def decode(data: bytes) -> Entry:
     """Raises msgspec.DecodeError for bytes that are no record."""
     return _decoder.decode(data)
+
+
+def decode_state(data: bytes) -> HubState:
+    """Raises msgspec.DecodeError for bytes that are no state."""
+    return _states.decode(data)

@@ -89,16 +89,26 @@ class Replay:
         """Rows that are in no shard yet. They are in the journal."""
         return len(self._waiting)
 
+    @property
+    def full(self) -> bool:
+        """Whether what waits is a shard."""
+        return len(self._waiting) >= self._shard_rows
+
     def add(self, number: int, rows: Sequence[Transition]) -> None:
         """The rows of the claim that was judged as number `number`, from 1, in their order; those that
-        are in a shard already are known by it. Raises ValueError when the disk is full."""
+        are in a shard already are known by it. They wait for `flush`."""
         if number <= self._upto:
             return
         assert number == self._upto + 1, "claims come in their order"
         self._waiting += rows
         self._upto = number
-        if len(self._waiting) >= self._shard_rows:
-            self.flush()
+
+    def skip(self, number: int) -> bool:
+        """Claims up to this one will not be told; whether they all are in shards."""
+        if number > self.judged:
+            return False
+        self._upto = max(self._upto, number)
+        return True
 
     def flush(self) -> None:
         """Writes what waits as a shard. Raises ValueError when the disk is full; nothing is lost."""
