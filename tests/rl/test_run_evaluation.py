@@ -1,0 +1,77 @@
+"""Which versions are evaluated, what stands in the run of it, and the proofs that are kept."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leanfleet.messages import Theorem
+from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
+from leanfleet.rl.ledger import Game
+from leanfleet.rl.proofs import Proofs, read_proofs
+from leanfleet.rl.records import Judged
+
+
+@given(st.integers(1, 5), st.lists(st.integers(0, 3), max_size=30), st.booleans())
+def test_every_so_many_versions_and_the_first_and_the_last(every, published, before):
+    evaluated, newest = [], 0
+    for more in published:
+        newest += more
+        there = range(max(1, newest - 2), newest + 1)
+        version = due(there, evaluated, every, before=before, last=False)
+        if version is not None:
+            assert version not in evaluated
+            assert version == 0 or version - max(evaluated, default=0) >= every
+            evaluated.append(version)
+        elif not before or 0 in evaluated:
+            assert newest - max(evaluated, default=0) < every
+    last = due([newest] if newest else [], evaluated, every, before=before, last=True)
+    if newest and (not before or 0 in evaluated):
+        assert last == (None if newest in evaluated else newest)
+
+
+def line(version: int, solved: int) -> EvaluationLine:
+    return EvaluationLine(
+        step=version, policy_version=version, split="p", simulations=1, attempts=1, solved=solved,
+        total=9,
+    )  # fmt: skip
+
+
+def test_the_best_is_named(tmp_path):
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "weights").mkdir()
+    best = tmp_path / "weights" / "best.json"
+    add_line(tmp_path, line(0, 7))
+    assert not best.exists()  # there are no weights of version 0
+    for version, solved in ((2, 8), (4, 8), (6, 5)):
+        add_line(tmp_path, line(version, solved))
+    assert json.loads(best.read_text()) == {"version": 4, "solved": 8, "total": 9}
+    add_line(tmp_path, line(6, 9))  # once more, after a kill before it was known
+    assert [each.policy_version for each in read_lines(tmp_path)] == [0, 2, 4, 6]
+    assert json.loads(best.read_text())["version"] == 6
+
+
+def test_proofs_that_improve_are_kept_and_a_restart_writes_the_same(tmp_path):
+    theorems = [Theorem("a", "theorem a : True"), Theorem("b", "theorem b : True")]
+    records = [
+        (Game(0, False, 8), Judged("1-0", "k0", "", 3, "simp\nomega\nrfl")),
+        (Game(0, False, 8), Judged("1-1", "", "forbidden")),
+        (Game(1, True, 8), Judged("1-2", "k2", "", 0, "decide")),
+        (Game(0, False, 8), Judged("1-3", "k3", "", 3, "other")),
+        (Game(0, False, 8), Judged("1-4", "k4", "", 1, "trivial")),
+    ]
+    path = tmp_path / "proofs.jsonl"
+    live = Proofs(path, theorems)
+    live.begin()
+    for number, (game, record) in enumerate(records, start=1):
+        live.judged(number, game, record)
+    found = read_proofs(path)
+    kept = [(each.theorem, each.disproof, each.length, each.number) for each in found]
+    assert kept == [("a", False, 3, 1), ("b", True, 0, 3), ("a", False, 1, 5)]
+    again = Proofs(path, theorems)
+    for number, (game, record) in enumerate(records, start=1):
+        again.judged(number, game, record)
+    again.begin()
+    assert read_proofs(path) == found
