@@ -1,5 +1,12 @@
 """Machines and networks. Knows nothing of theorems and never imports leanfleet.
 
 wire         authenticated request–reply between processes: ZeroMQ, msgpack envelopes, CURVE
+journal      records that are whole after any kill, one writer at a time
+commit       many callers, one write
+snapshots    what a journal's reader knew, so that a start reads only the rest
+leases       who works on what, until when: pure
+run_folder   a run begun once, private, of one format; run_lock one launch at a time; code what runs
+local        processes of this machine, kept running; with_parent and keeper leave no orphan; processes
+             finds them by their mark, launched says what they do, tails reads their logs
 rendezvous   how processes of one run find each other: small files published atomically
 """
