@@ -23,6 +23,7 @@ KINDS = ("proofs", "leantree", "sections")
 
 _EXAMPLES = """\
   leanfleet transitions extract runs/menu --out menu.parquet        # an evaluation's proofs
+  leanfleet transitions extract runs/menu --out more.parquet --augment 4   # and variants of them
   leanfleet transitions extract proofs.jsonl --out mine.parquet     # name, statement, header, proof
   leanfleet transitions extract leantree.jsonl --kind leantree --out leantree.parquet
   leanfleet transitions extract data/proofs --kind sections --out acorn.parquet
@@ -41,6 +42,14 @@ def register(subparsers) -> None:
     extract.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder")
     extract.add_argument("--kind", choices=KINDS, default="proofs", help="default: proofs")
     extract.add_argument("--out", type=Path, required=True, metavar="FILE.parquet")
+    extract.add_argument(
+        "--augment",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of each proof, N variants with other names and orders of hypotheses, verified too (0)",
+    )
+    extract.add_argument("--seed", type=int, default=0, help="of the variants (0)")
     add_config(extract)
     extract.set_defaults(run=_extract)
     stats = add_parser(actions, "stats", "what is in sets of rows", _EXAMPLES)
@@ -74,21 +83,32 @@ def _extract(arguments: argparse.Namespace) -> int:
 def _extract_proofs(arguments: argparse.Namespace) -> int:
     from leanfleet import eventloop
     from leanfleet.progress import reporter
+    from leanfleet.train.augment import VARIANT, variants
     from leanfleet.train.log import TransitionLog
     from leanfleet.train.transitions import write_shard
     from leanfleet.train.written import read_written
 
     proofs, config = read_written(arguments.source), lean_config(arguments)
+    if not 0 <= arguments.augment <= 100:
+        raise ValueError(f"--augment {arguments.augment}: 0 to 100")
+    written = len(proofs)
+    for proof in proofs[:written]:
+        proofs += variants(proof, arguments.augment, arguments.seed)
     with TransitionLog(arguments.out.with_suffix(".log.jsonl")) as log, reporter() as report:
         eventloop.run(_take_apart(config, proofs, str(arguments.source), log, report))
-        names = {proof.theorem.name for proof in proofs}
-        rows = log.rows(lambda record: record.theorem in names)
-        failed = [record for record in log.records if record.message]
+        wanted = {(proof.theorem.name, proof.attempt) for proof in proofs}
+        records = [each for each in log.records if (each.theorem, each.attempt) in wanted]
+        rows = log.rows(lambda record: (record.theorem, record.attempt) in wanted)
         write_shard(arguments.out, rows)
+    failed = [record for record in records if record.message]
     for record in failed[:20]:
-        print(f"left out: {record.theorem}: {record.message}", file=sys.stderr)
-    missing = len(names) - len({record.theorem for record in log.records} & names)
-    print(f"{arguments.out}: {len(rows)} rows, of {len(proofs) - len(failed) - missing} proofs")
+        variant = f", variant {record.attempt // VARIANT}" if record.attempt >= VARIANT else ""
+        print(f"left out: {record.theorem}{variant}: {record.message}", file=sys.stderr)
+    missing = len(wanted) - len({(record.theorem, record.attempt) for record in records})
+    of = f"{len(proofs) - len(failed) - missing} proofs"
+    if len(proofs) > written:
+        of += f" ({len(proofs) - written} of {len(proofs)} tried were variants)"
+    print(f"{arguments.out}: {len(rows)} rows, of {of}")
     if missing:
         print(f"{missing} met machine errors; the same command tries them again", file=sys.stderr)
         return EXIT_INFRASTRUCTURE
@@ -103,6 +123,7 @@ async def _take_apart(
     report: Reporter,
 ) -> None:
     from leanfleet.roles.lean import local_server
+    from leanfleet.train.augment import VARIANT
     from leanfleet.train.written import take_apart
 
     done = {(record.theorem, record.attempt) for record in log.records}
@@ -117,7 +138,9 @@ async def _take_apart(
 
         async def one(proof: Written) -> None:
             async with places:
-                record = await take_apart(lean, proof, source, name)
+                variant = proof.attempt // VARIANT
+                origin = f"{source}, variant {variant}" if variant else source
+                record = await take_apart(lean, proof, origin, name)
                 if record is not None:
                     log.append(record)
                 report.advance()
