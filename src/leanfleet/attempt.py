@@ -104,7 +104,8 @@ class Spending:
 class Attempt:
     """`advance` searches on, as often as it is given more simulations, until `result` is there.
 
-    `close` frees the states. `spent`: shared by the attempts that share a budget.
+    `close` frees the states. `spent`: shared by the attempts that share a budget. `minimise`: whether
+    a found proof loses the tactics that it does not need.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Attempt:
         policy: Policy,
         config: SearchConfig | None = None,
         spent: Spending | None = None,
+        minimise: bool = True,
     ) -> None:
         self.lean = lean
         self.theorem = theorem
@@ -124,6 +126,7 @@ class Attempt:
         self.policy = policy
         self.config = config or profile(simulations=budget.simulations)
         self.spent = spent or Spending()
+        self.minimise = minimise
         self.statistics = Statistics()
         self.result: ProofResult | None = None
         self.search: Search | None = None
@@ -311,7 +314,8 @@ class Attempt:
         if replay.status is ReplayStatus.FAILED:
             return replay.failed_at
         try:
-            replay = await self._minimised(replay, first)
+            if self.minimise:
+                replay = await self._minimised(replay, first)
             text = script(replay.replayed())
         except ValueError as error:
             return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")

@@ -26,9 +26,11 @@ async def prove(
     *,
     policy: Policy | None = None,
     config: SearchConfig | None = None,
+    minimise: bool = True,
 ) -> ProofResult:
     """One attempt. Raises LeanUnavailable when no Lean answers. Cancelled: its states are freed."""
-    attempt = Attempt(lean, theorem, budget, on_progress, policy or MenuPolicy(), config)
+    policy = policy or MenuPolicy()
+    attempt = Attempt(lean, theorem, budget, on_progress, policy, config, minimise=minimise)
     try:
         await attempt.advance(budget.simulations)
         return attempt.end()

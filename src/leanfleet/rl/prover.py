@@ -158,7 +158,8 @@ async def play(
                 return _without_negation(offer, negation)
             theorem = negation
         budget = Budget(offer.simulations, config.seconds, limits=config.limits)
-        result = await prove(lean, theorem, budget, policy=watched)
+        # The judge minimises: what is found here is only a claim.
+        result = await prove(lean, theorem, budget, policy=watched, minimise=False)
     except LeanUnavailable:
         return None
     if watched.unavailable and result.outcome is not Outcome.PROVED:
