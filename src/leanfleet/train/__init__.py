@@ -4,6 +4,7 @@ Without torch:
     transitions  rows of (state, tactic, value …) in Parquet: written whole, read checked
     collected    the rows of a verified proof
     extract      the rows of written proofs; imports: those of others' files
+    augment      the same proof under other names and in another order
     config       a chain of stages as YAML; identity: what of it decides the losses
     corpora      documents of .lean, .txt and .jsonl files
     samples      documents and transitions as token ids, with what is to be said
@@ -12,7 +13,8 @@ Without torch:
     calibration  the value head's expectations beside the truth, and their plot
     checkpoints  folders of checkpoints: found, checked, finished, thinned out
     chain        the stages of a run in one folder
-    launch       ranks as processes of this machine, watched
+    processes    ranks as processes of this machine, watched
+    launch       a chain by such ranks, told about
 
 With torch:
     batches      rows as tensors; losses: what is minimised

@@ -48,6 +48,7 @@ class StageConfig(Section):
     row_tokens: int | None = Field(None, ge=2)  # None: the network's context
     learning_rate: float = Field(1e-3, gt=0)  # the highest
     warmup: float = Field(0.05, ge=0, lt=1)  # share of the steps
+    warmup_steps: int | None = Field(None, ge=0)  # instead of the share
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     final: float = Field(0.1, ge=0, le=1)  # share of learning_rate at the end of cosine and linear
     beta1: float = Field(0.9, ge=0, lt=1)

@@ -53,19 +53,11 @@ def stage_data(
     seed: int,
 ) -> StageData:
     """Raises ValueError: unreadable, damaged or empty data, or rows longer than the context."""
-    room = stage.row_tokens or model.context
-    if room > model.context:
-        raise ValueError(
-            f"stage {stage.name}: rows of {room} tokens (row_tokens) in a context of {model.context}"
-        )
+    room = room_of(stage, model)
     shared = 0
     paths = [Path(path) for path in stage.data]
     if stage.kind == "sft":
-        if prompter is None:
-            raise ValueError(
-                f"stage {stage.name}: the tokenizer has no <|state|>, <|value|> and <|tactic|>: name "
-                "a prompt format (prompt: configs/prompts/…)"
-            )
+        prompter = needed(prompter, stage)
         rows = transitions.read(paths)
         kept, held = transitions.split(rows, stage.valid_share, seed)
         kept, held = list(transitions.distinct(kept)), list(transitions.distinct(held))
@@ -81,6 +73,26 @@ def stage_data(
         raise ValueError(f"stage {stage.name}: {_empty(train, valid, room, stage.data)}")
     order = Order(train.lengths, room, stage.batch_rows, seed)
     return StageData(train, valid, order, room, shared)
+
+
+def room_of(stage: StageConfig, model: ModelConfig) -> int:
+    """Tokens of a row. Raises ValueError for more than the network's context."""
+    room = stage.row_tokens or model.context
+    if room > model.context:
+        raise ValueError(
+            f"stage {stage.name}: rows of {room} tokens (row_tokens) in a context of {model.context}"
+        )
+    return room
+
+
+def needed(prompter: Prompter | None, stage: StageConfig) -> Prompter:
+    """Raises ValueError where there is none."""
+    if prompter is None:
+        raise ValueError(
+            f"stage {stage.name}: the tokenizer has no <|state|>, <|value|> and <|tactic|>: name "
+            "a prompt format (prompt: configs/prompts/…)"
+        )
+    return prompter
 
 
 def stage_steps(stage: StageConfig, data: StageData) -> int:

@@ -27,7 +27,9 @@ def adamw(module: nn.Module, stage: StageConfig) -> torch.optim.AdamW:
 
 def learning_rate(stage: StageConfig, step: int, steps: int) -> float:
     """Of step 0 … steps − 1: a linear rise, then the schedule down to `final` of the highest."""
-    warmup = round(stage.warmup * steps)
+    warmup = stage.warmup_steps
+    if warmup is None:
+        warmup = round(stage.warmup * steps)
     if step < warmup:
         return stage.learning_rate * (step + 1) / warmup
     if stage.schedule == "constant":

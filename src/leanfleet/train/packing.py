@@ -50,14 +50,16 @@ def pack(lengths: Sequence[int], order: Sequence[int], room: int) -> list[Row]:
 
 
 class Order:
-    """The endless sequence of batches over samples of these lengths."""
+    """The endless sequence of batches over samples of these lengths; `first_step` has the first."""
 
-    def __init__(self, lengths: Sequence[int], room: int, batch_rows: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], room: int, batch_rows: int, seed: int, *, first_step: int = 0
+    ) -> None:
         if not len(lengths):
             raise ValueError("no sample to train on: the data set is empty")
         self._lengths = [int(length) for length in lengths]
         self.room, self.batch_rows = room, batch_rows
-        self._seed = seed
+        self._seed, self._first_step = seed, first_step
         self._kept: dict[int, list[Row]] = {}
         # Ties aside, packing sees the same lengths in every epoch: the number of rows is the same.
         self.rows = len(self._epoch(0))
@@ -77,7 +79,8 @@ class Order:
 
     def batch(self, step: int) -> list[Row]:
         """The rows of global batch `step`, counted from 0. An epoch's last batch goes on in the next."""
-        first = step * self.batch_rows
+        assert step >= self._first_step
+        first = (step - self._first_step) * self.batch_rows
         return [
             self._epoch(number // self.rows)[number % self.rows]
             for number in range(first, first + self.batch_rows)

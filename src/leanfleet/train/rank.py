@@ -1,6 +1,6 @@
 """`python -m leanfleet.train.rank RUN [--fork] --kinds KIND …`: one rank of a training, until it ends.
 
-What goes wrong is told in one line that begins with MARK; launch.py looks for it in the log.
+What goes wrong is told in one line that begins with MARK; processes.py looks for it in the log.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from leanfleet.train.chain import Run
 
 MARK = "leanfleet training: "
+PARENT = "LEANFLEET_TRAIN_PARENT"
+"""The process that started this one: a rank stops when it is gone."""
+
 EXIT_MISTAKE, EXIT_CRASH = 2, 3
 
 
@@ -34,15 +37,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(read: Callable[[], Run], kinds: Sequence[str], *, fork: bool = False) -> int:
     """This rank's part of the run; its exit code."""
-    from leanfleet.train.chain import train
-    from leanfleet.train.ranks import join
 
-    try:
+    def work() -> None:
+        from leanfleet.train.chain import train
+        from leanfleet.train.ranks import join
+
         found = read()
         ranks = join(found.config.threads)
         ranks.listen()
         train(found, ranks, kinds=kinds, fork=fork)
         ranks.barrier()
+
+    return guarded(work)
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """The exit code of a rank that does this; what goes wrong is told."""
+    try:
+        work()
     except ValueError as error:
         print(MARK + str(error).replace("\n", "\n" + MARK), flush=True)
         return EXIT_MISTAKE

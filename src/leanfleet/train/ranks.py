@@ -15,10 +15,9 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-PARENT = "LEANFLEET_TRAIN_PARENT"
-"""The process that started this one: a rank stops when it is gone."""
+from leanfleet.train.rank import PARENT
 
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(minutes=30)
 
 
@@ -29,7 +28,7 @@ class Ranks:
     rank: int
     world: int
     device: torch.device
-    _stop: list[int] = field(default_factory=list)  # signals that came
+    _stop: list[int] = field(default_factory=list)  # signals that came; 0: its own wish
 
     @property
     def first(self) -> bool:
@@ -54,6 +53,10 @@ class Ranks:
         """Whether a signal came, or whoever started this process is gone."""
         parent = os.environ.get(PARENT)
         return bool(self._stop) or (parent is not None and str(os.getppid()) != parent)
+
+    def stop(self) -> None:
+        """As if a signal had come to this rank."""
+        self._stop.append(0)
 
     def listen(self) -> None:
         """From here on SIGTERM, SIGINT and SIGUSR2 are remembered; work stops at a step's end."""

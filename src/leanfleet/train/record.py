@@ -9,6 +9,8 @@ an uninterrupted run. The launcher reads the lines while they come.
 | `step` | `step` (1 …), `loss`, `value_loss`, `gradient_norm`, `learning_rate`, `mfu` … |
 | `evaluation` | `step`, `loss`, `top1`, `topk`, `value_error` … (evaluation.py) |
 | `checkpoint` | `step`, `path` |
+| `round` | `step`, and what it was trained on (rl/learner.py) |
+| `published` | `step`, `version` |
 | `stopped` | `step`: asked to, by a signal |
 | `done` | `step`, `weights` |
 """
@@ -16,19 +18,31 @@ an uninterrupted run. The launcher reads the lines while they come.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 NAME, TENSORBOARD = "record.jsonl", "tb"
-_STEPWISE = {"step", "evaluation", "checkpoint"}
+_STEPWISE = {"step", "evaluation", "checkpoint", "round", "published"}
+TAGS = {"step": "train/", "evaluation": "valid/"}
 
 
 class Record:
-    """The record of a stage, from `step` steps on."""
+    """The record of a stage, from `step` steps on.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    `board`: where TensorBoard's files are, `folder/tb` unless told. `tags`: what the names of numbers
+    begin with there, by the kind of the line; other kinds are not shown there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        board: Path | None = None,
+        tags: Mapping[str, str] = TAGS,
+    ) -> None:
         # tensorboard is slow to import, and only one rank needs it.
         from torch.utils.tensorboard import SummaryWriter
 
@@ -39,17 +53,17 @@ class Record:
         temporary.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in kept))
         os.replace(temporary, path)
         self._file = path.open("ab")
-        self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=step + 1)
+        self._board = SummaryWriter(str(board or folder / TENSORBOARD), purge_step=step + 1)
+        self._tags = tags
 
     def write(self, kind: str, **fields: Any) -> None:
-        """One line; numbers of a step or an evaluation go to TensorBoard too."""
+        """One line; the numbers of some kinds go to TensorBoard too."""
         self._file.write(msgspec.json.encode({"kind": kind, **fields}) + b"\n")
         self._file.flush()
-        if kind in ("step", "evaluation"):
-            under = "train" if kind == "step" else "valid"
+        if kind in self._tags:
             for name, value in fields.items():
                 if name != "step" and isinstance(value, int | float):
-                    self._board.add_scalar(f"{under}/{name}", value, fields["step"])
+                    self._board.add_scalar(self._tags[kind] + name, value, fields["step"])
 
     def close(self) -> None:
         self._file.close()

@@ -10,6 +10,7 @@ torch and no rows.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -132,9 +133,15 @@ def text_samples(found: Iterable[Document], tokenizer: Tokenizer, room: int) -> 
     return builder.samples()
 
 
-def transition_samples(rows: Iterable[Transition], prompter: Prompter, room: int) -> Samples:
-    """Transitions: prompt, tactic, end. Those longer than `room` are left out."""
+def transition_samples(
+    rows: Iterable[Transition], prompter: Prompter, room: int, enough: float = math.inf
+) -> Samples:
+    """Transitions: prompt, tactic, end. Those longer than `room` are left out.
+
+    Once there are `enough` tokens, no further row is asked for.
+    """
     builder = _Builder()
+    tokens = 0
     for row in rows:
         try:
             prompt = prompter.state(row.state, room)
@@ -153,4 +160,7 @@ def transition_samples(rows: Iterable[Transition], prompter: Prompter, room: int
         known = row.value is not None
         distance = -row.value if known else np.nan
         builder.add(ids, len(prompt.ids), prompt.value_at if known else NONE, distance)
+        tokens += len(ids)
+        if tokens >= enough:
+            break
     return builder.samples()

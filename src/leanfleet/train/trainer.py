@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from leanfleet.train.data import StageData, stage_steps
 from leanfleet.train.losses import Learner, finite, objective
 from leanfleet.train.optimiser import clips_itself, learning_rate
 from leanfleet.train.ranks import Ranks
-from leanfleet.train.record import Record
+from leanfleet.train.record import TAGS, Record
 from leanfleet.train.speed import matmul_peak, training_flops
 
 WEIGHTS, BEST, CALIBRATION = "weights", "best", "calibration.svg"
@@ -61,11 +61,14 @@ class Stage:
         stage: StageConfig,
         folder: Path,
         begun: Begun,
-        data: StageData,
+        data: StageData | None,
         ranks: Ranks,
         *,
         fork: bool = False,
+        data_identity: str | None = None,
     ) -> None:
+        """`data`: None if they are set before the first step, and between steps; then `data_identity`
+        says what of them must be the same to go on: without it, it is all samples."""
         self.config, self.stage, self.folder = config, stage, folder
         self.begun, self.data, self.ranks = begun, data, ranks
         self.steps = stage_steps(stage, data)
@@ -75,7 +78,7 @@ class Stage:
             stage,
             begun.network.config,
             begun.tokenizer.hash,
-            data=data.train.fingerprint,
+            data=data_identity or data.train.fingerprint,
             start=begun.source,
         )
         self._best: tuple[float, int] | None = None
@@ -98,23 +101,32 @@ class Stage:
                 step = self.done
                 better = False
                 if step % self.stage.evaluate_every == 0 or step == self.steps:
-                    better = self._evaluate()
+                    better = self._is_better(self.evaluate())
                 if better or stop or step % self.stage.save_every == 0 or step == self.steps:
-                    self._save()
+                    self.save()
                 if stop and step < self.steps:
-                    self._tell("stopped", step=step)
+                    self.tell("stopped", step=step)
                     return False
             self._finish()
             return True
         finally:
-            if self._record is not None:
-                self._record.close()
+            self.close()
 
-    def start_record(self) -> None:
+    def start_record(self, board: Path | None = None, tags: Mapping[str, str] = TAGS) -> None:
         """From here on rank 0 writes down what happens; `run` begins with it."""
         if self.ranks.first:
-            self._record = Record(self.folder, self.done)
-            self._tell("stage", **self._about())
+            self._record = Record(self.folder, self.done, board, tags)
+            self.tell("stage", **self._about())
+
+    def close(self) -> None:
+        """The record ends here."""
+        if self._record is not None:
+            self._record.close()
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """A line of the record, on rank 0."""
+        if self._record is not None:
+            self._record.write(kind, **fields)
 
     # --- a step -----------------------------------------------------------------------------------
 
@@ -159,7 +171,7 @@ class Stage:
         seconds = time.perf_counter() - began
         flops = training_flops(self.begun.network.config, lengths, targets)
         used = int(lengths.sum())
-        self._tell(
+        self.tell(
             "step",
             step=self.done,
             loss=loss,
@@ -201,11 +213,11 @@ class Stage:
 
     # --- between steps ----------------------------------------------------------------------------
 
-    def _evaluate(self) -> bool:
-        """Measures; whether the validation loss is the lowest so far."""
+    def evaluate(self) -> float | None:
+        """The validation loss, and the record has the rest; None where nothing is held out."""
         valid, stage = self.data.valid, self.stage
         if not len(valid):
-            return False
+            return None
         device = self.ranks.device
         with _measuring(self._learner):
             found = evaluation.measure(
@@ -226,15 +238,19 @@ class Stage:
         if self.ranks.first:
             numbers = {key: value for key, value in asdict(found).items() if key != "bins"}
             bins = [asdict(each) for each in found.bins]
-            self._tell("evaluation", step=self.done, **numbers, topk=matched, bins=bins)
+            self.tell("evaluation", step=self.done, **numbers, topk=matched, bins=bins)
             if found.bins:
                 svg = calibration.plot(found.bins)
                 (self.folder / CALIBRATION).write_text(svg, encoding="utf-8")
-        better = self._best is None or found.loss < self._best[0]
+        return found.loss
+
+    def _is_better(self, loss: float | None) -> bool:
+        """Whether this validation loss is the lowest so far; it is kept as such."""
+        better = loss is not None and (self._best is None or loss < self._best[0])
         if better:
-            self._best = (found.loss, self.done)
-            if stage.export == "best":
-                self._export(BEST)
+            self._best = (loss, self.done)
+            if self.stage.export == "best":
+                self.export(self.folder / BEST)
         return better
 
     def _topk(self, network: Network, prompter: Prompter) -> float | None:
@@ -249,7 +265,7 @@ class Stage:
                 self.config.seed,
             )
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """A checkpoint of this step, by all ranks. Raises ValueError where it can't be written."""
         if self._saved == self.done:
             return
@@ -282,7 +298,7 @@ class Stage:
         self.ranks.barrier()
         self._saved = self.done
         if self.ranks.first:
-            self._tell("checkpoint", step=self.done, path=str(path))
+            self.tell("checkpoint", step=self.done, path=str(path))
 
     def _latest(self, fork: bool) -> checkpoints.Kept | None:
         """The checkpoint to go on from. Raises ValueError: damaged, or of another configuration."""
@@ -308,16 +324,16 @@ class Stage:
                 shutil.rmtree(self.folder / WEIGHTS, ignore_errors=True)
                 (self.folder / BEST).rename(self.folder / WEIGHTS)
         else:
-            self._export(WEIGHTS)
-        self._tell("done", step=self.done, weights=str(self.folder / WEIGHTS))
+            self.export(self.folder / WEIGHTS)
+        self.tell("done", step=self.done, weights=str(self.folder / WEIGHTS))
         self.ranks.barrier()
 
-    def _export(self, name: str) -> None:
+    def export(self, target: Path) -> None:
         """A folder of weights, there as a whole or not at all. Every rank calls it."""
         network = engine.whole_network(self._engine, self.config.deepspeed, self.ranks)
         if network is None:
             return
-        target, aside = self.folder / name, self.folder / f".{name}"
+        aside = target.with_name(f".{target.name}")
         shutil.rmtree(aside, ignore_errors=True)
         note = f"{self.config.name}, {self.stage.name}"
         weights_folder.save(
@@ -344,10 +360,6 @@ class Stage:
             "ranks": self.ranks.world,
             "threads": torch.get_num_threads(),
         }
-
-    def _tell(self, kind: str, **fields: Any) -> None:
-        if self._record is not None:
-            self._record.write(kind, **fields)
 
 
 @contextmanager
