@@ -134,6 +134,9 @@ class Leases:
         self._open[id] = _Lease(holder, deadline)
         self._of.setdefault(holder, set()).add(id)
         heapq.heappush(self._due, (deadline, id))
+        if len(self._due) > 4 * len(self._open) + 1024:  # nearly all have ended
+            self._due = [(lease.deadline, each) for each, lease in self._open.items()]
+            heapq.heapify(self._due)
 
     def alive(self, holder: str, now: float) -> int:
         """A sign of life: all leases of the holder last `seconds` from now. How many there are."""

@@ -87,6 +87,82 @@ def test_what_an_older_writer_wrote_unacknowledged_never_counts(tmp_path, monkey
     assert list(read(tmp_path)) == [b"kept", b"more", b"last"]
 
 
+def test_only_what_has_no_fence_is_looked_at_again(tmp_path, monkeypatch):
+    looked = []
+    frames = journals._frames
+
+    def spy(path, limit, start=0):
+        looked.append((path.name, limit is None))
+        return frames(path, limit, start)
+
+    for number in range(4):
+        Journal(tmp_path).append([b"%d" % number])
+    monkeypatch.setattr(journals, "_frames", spy)
+    Journal(tmp_path)
+    assert looked == [("000004-000001.log", True)]
+    assert list(read(tmp_path)) == [b"0", b"1", b"2", b"3"]
+
+
+def test_of_two_fences_for_one_segment_the_later_start_decides(tmp_path):
+    """Start 2 was slow: when it looked, start 3 had looked, too, and writes. 2 never will."""
+    first = Journal(tmp_path)
+    first.append([b"kept"])
+    end = first.position.end
+    Journal(tmp_path)
+    Journal(tmp_path)
+    first._next = tmp_path / "nobody"
+    first.append([b"nobody was told"])
+    line = f"000001-000001.log {first.position.end}\n"
+    (tmp_path / "epochs" / "000002.fence").write_text(line)
+    (tmp_path / "epochs" / "000003.fence").write_text(f"000001-000001.log {end}\n")
+    assert list(read(tmp_path)) == [b"kept"]
+
+
+def test_records_behind_a_position(tmp_path):
+    positions, records = [], []
+    for _ in range(3):
+        journal = Journal(tmp_path, segment_bytes=60)
+        positions.append((len(records), journal.position))
+        for _ in range(4):
+            records.append(b"record %d" % len(records))
+            journal.append(records[-1:])
+            positions.append((len(records), journal.position))
+    for count, position in positions:
+        assert list(read(tmp_path, position)) == records[count:]
+        assert journals.counts(tmp_path, position)
+    assert sorted(position for _, position in positions) == [each for _, each in positions]
+
+
+def test_a_segment_that_is_gone_or_short_is_damage(tmp_path):
+    Journal(tmp_path).append([b"one", b"two"])
+    Journal(tmp_path)
+    (path,) = segments(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with pytest.raises(JournalDamaged, match="there were"):
+        list(read(tmp_path))
+    path.unlink()
+    with pytest.raises(JournalDamaged, match=r"lacks 000001-000001\.log"):
+        list(read(tmp_path))
+
+
+def test_what_could_not_be_taken_away_is_taken_away_before_more_is_written(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    journal.append([b"before"])
+
+    def broken(*_):
+        raise OSError(errno.EIO, "the disk is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journals.os, "fsync", broken)
+        patched.setattr(journals.os, "ftruncate", broken)
+        for _ in range(3):
+            with pytest.raises(OSError, match="away"):
+                journal.append([b"not kept"])
+    journal.append([b"after"])
+    assert list(read(tmp_path)) == [b"before", b"after"]
+
+
 def _claim_many(folder, count, results):
     results.put([Journal(folder).epoch for _ in range(count)])
 
@@ -158,3 +234,25 @@ async def test_many_callers_share_a_write_and_all_hear_of_its_failure():
     await commits.durable(b"last")
     await commits.close()
     assert groups[-1][-1] == b"last"
+
+
+async def test_what_follows_runs_in_the_order_of_the_disk_and_without_its_caller():
+    disk: list[bytes] = []
+    told: list[bytes] = []
+    settled: list[tuple[int, int, int]] = []
+    commits = GroupCommit(disk.extend, lambda count: settled.append((count, len(disk), len(told))))
+
+    def call(number):
+        records = [b"%d" % number] * (number % 3 + 1)
+        return asyncio.create_task(commits.durable(*records, then=lambda: told.extend(records)))
+
+    calls = [call(number) for number in range(20)]
+    await asyncio.sleep(0)
+    calls[7].cancel()
+    calls.append(asyncio.create_task(commits.durable(b"bad", then=lambda: 1 // 0)))
+    await asyncio.wait(calls)
+    assert calls[7].cancelled() and isinstance(calls[-1].exception(), ZeroDivisionError)
+    assert disk == [*told, b"bad"] and told.count(b"7") == 2
+    assert sum(count for count, _, _ in settled) == len(disk) == settled[-1][1]
+    await commits.durable()
+    await commits.close()

@@ -44,6 +44,43 @@ def test_what_was_handed_back_is_nobodys():
         Leases(0.0)
 
 
+def test_a_lease_that_is_over_takes_a_byte_whatever_the_ids_look_like():
+    leases = Leases(10.0)
+    odd = ["a", "1-", "-", "1-007", "1-1-1", "1-٣", "1-99999999999999999", "2-5000", "1--1", ""]
+    for id in [*odd, *(f"{epoch}-{number}" for epoch in (1, 2) for number in range(5000))]:
+        leases.give(id, "worker", 0.0)
+        assert leases.finish(id) is Accepted.FIRST and leases.finish(id) is Accepted.AGAIN, id
+        with pytest.raises(ValueError, match="given before"):
+            leases.give(id, "worker", 0.0)
+    assert leases.finish("1-7000") is leases.finish("3-0") is Accepted.UNKNOWN
+    assert leases.counts().given == len(odd) + 10_000 and leases.counts().reconcile
+    numbered, named = leases.ended()
+    assert {epoch: len(codes) for epoch, codes in numbered.items()} == {"1": 5000, "2": 5000}
+    assert set(named) == set(odd)
+    assert len(leases._due) < 2000
+
+
+def test_a_book_again_from_what_another_said():
+    leases = Leases(10.0)
+    for number in range(6):
+        leases.give(f"1-{number}", f"holder{number % 2}", 0.0)
+    leases.finish("1-0")
+    leases.hand_back("1-1")
+    leases.mark_expired("1-2")
+    again = Leases(10.0)
+    again.restore(list(leases.open()), leases.ended(), now=50.0)
+    assert again.counts() == leases.counts() and again.held("holder1") == {"1-3", "1-5"}
+    assert again.finish("1-0") is Accepted.AGAIN and again.finish("1-1") is Accepted.UNKNOWN
+    assert again.finish("1-2") is Accepted.LATE
+    assert again.due(59.0) == [] and sorted(again.due(60.0)) == ["1-3", "1-4", "1-5"]
+    again.delay(5.0)
+    assert again.due(64.0) == [] and sorted(again.expire(65.0)) == ["1-3", "1-4", "1-5"]
+    with pytest.raises(ValueError, match="no known way"):
+        Leases(10.0).restore([], ({"1": b"\x07"}, {}), 0.0)
+    with pytest.raises(ValueError, match="given before"):
+        Leases(10.0).restore([("1-0", "holder")], ({"1": b"\x01"}, {}), 0.0)
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["give", "finish", "back", "alive", "expire"]),
@@ -61,7 +98,7 @@ def test_counts_always_reconcile_and_no_silent_lease_stays(steps):
     last: dict[str, float] = {}
     for what, number, later in steps:
         now += later
-        id, holder = f"id{number}", f"holder{number % 3}"
+        id, holder = f"{number % 2}-{number}", f"holder{number % 3}"
         if what == "give" and id not in model:
             leases.give(id, holder, now)
             model[id], last[id] = "open", now

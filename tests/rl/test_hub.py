@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import asynccontextmanager
 
 import pytest
+from ledger_support import plain
 
 from hpc.commit import GroupCommit
 from hpc.journal import Journal, Stale, read
 from hpc.leases import Leases
+from hpc.snapshots import Snapshots, resume
 from leanfleet.messages import GameOutcome, GameResult, Theorem
 from leanfleet.rl import hub as hubs
+from leanfleet.rl import replay as replays
 from leanfleet.rl.hub import Hub, accounts
 from leanfleet.rl.judge import Judgement
 from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig
+from leanfleet.rl.proofs import Proofs, read_proofs
+from leanfleet.rl.records import HandedBack, decode
 from leanfleet.rl.replay import Replay, read_manifests
 from leanfleet.train.transitions import Transition, read_shard
 
@@ -43,16 +49,27 @@ async def started(folder, **more):
     """A hub on what is in the folder, until it is left."""
     journal = Journal(folder / "journal")
     wrap = more.pop("wrap", lambda append: append)
-    commits = GroupCommit(wrap(journal.append))
+    snapshots = Snapshots(journal, lambda: made.state(), more.pop("snapshot_records", 9))
+    commits = GroupCommit(wrap(journal.append), snapshots.settled)
     ledger = Ledger("hash", len(THEOREMS), CONFIG, Leases(more.pop("lease_seconds", 60.0)))
     replay = Replay(folder / "replay", journal.epoch, shard_rows=7)
     made = Hub("run", THEOREMS, ledger, commits.durable, judge, replay, epoch=journal.epoch, **more)
-    if not made.restore(read(folder / "journal")):
+    if not made.restore(resume(folder / "journal", made.load)):
         await made.begin(seed=1)
+    assert plain(ledger) == plain(of_all_records(folder / "journal"))
     async with made as running:
         yield running
     await commits.close()
+    snapshots.close()
     journal.close()
+
+
+def of_all_records(journal) -> Ledger:
+    """A ledger that was told everything, without snapshots."""
+    ledger = Ledger("hash", len(THEOREMS), CONFIG, Leases(60.0))
+    for record in read(journal):
+        ledger.apply(decode(record), 0.0)
+    return ledger
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +140,7 @@ async def test_results_that_are_kept_survive_kills_and_count_once(tmp_path):
         assert found["reconcile"] and found["finished"] == len(kept) == found["claims"]
     honest = [proof for proof in kept.values() if not proof.startswith("lie")]
     assert sorted(row.tactic for row in rows_in(tmp_path)) == sorted(honest)
+    assert list((tmp_path / "journal" / "snapshots").glob("*.state"))
 
 
 async def test_silent_workers_lose_their_games_and_late_results_count(tmp_path):
@@ -177,3 +195,118 @@ async def test_the_older_of_two_hubs_stops(tmp_path):
                 await first.finished(GameResult(offer.lease, FAILED))
             await second.finished(GameResult(offer.lease, FAILED))
             assert accounts(second.ledger)["failed"] == 1
+
+
+async def test_a_disk_that_is_full_for_a_while_stops_nothing_that_the_hub_does_itself(
+    tmp_path, monkeypatch
+):
+    """Expiry, verdicts and shards wait for room; then all is there, once."""
+    full = [False]
+
+    def wrap(append):
+        def write(records):
+            if full[0]:
+                raise OSError(28, "No space left on device")
+            append(records)
+
+        return write
+
+    shard = replays.write_shard
+
+    def write_shard(path, rows):
+        if full[0]:
+            raise ValueError("No space left on device")
+        shard(path, rows)
+
+    monkeypatch.setattr(replays, "write_shard", write_shard)
+    now = [0.0]
+    context = started(tmp_path, wrap=wrap, clock=lambda: now[0], lease_seconds=10.0)
+    async with context as hub:
+        offers = await hub.games("worker", 20)
+        await hub.finished(*(GameResult(offer.lease, PROVED, "simp") for offer in offers[:15]))
+        full[0], now[0] = True, 11.0  # the other five are to expire
+        await asyncio.sleep(0.1)
+        assert hub.trouble is None and hub.disk
+        assert hub.ledger.leases.in_flight == 5 and hub.ledger.claims
+        full[0] = False
+        await settled(hub)
+        async with asyncio.timeout(10):
+            while hub.ledger.leases.in_flight or hub.disk:
+                await asyncio.sleep(0.005)
+        found = accounts(hub.ledger)
+        assert (found["expired"], found["proofs"]) == (5, 15) and found["reconcile"]
+    assert len(rows_in(tmp_path)) == 15
+
+
+async def test_a_hub_that_was_away_expires_nothing_for_its_own_silence(tmp_path):
+    async with started(tmp_path, lease_seconds=0.4) as hub:
+        offers = await hub.games("worker", 3)
+        await asyncio.sleep(0.05)
+        time.sleep(0.6)  # as after SIGSTOP: nobody on the loop could say that it lives
+        await asyncio.sleep(0.05)
+        assert hub.alive("worker") == 3
+        await hub.finished(*(GameResult(offer.lease, FAILED) for offer in offers))
+        assert accounts(hub.ledger)["late"] == 0
+
+
+async def test_a_message_of_many_results_waits_once(tmp_path):
+    writes = []
+
+    def wrap(append):
+        return lambda records: (writes.append(len(records)), append(records))
+
+    async with started(tmp_path, wrap=wrap, snapshot_records=1000) as hub:
+        offers = await hub.games("worker", 20)
+        results = [GameResult(offer.lease, FAILED) for offer in offers[:12]]
+        await hub.returned([*results, results[0]], [offer.lease for offer in offers[12:]])
+        assert writes == [1, 20, 21]  # the run, the leases, and all of this
+        await hub.returned(results, [offer.lease for offer in offers[12:]])
+        assert writes == [1, 20, 21]
+        found = accounts(hub.ledger)
+        assert (found["failed"], found["handed_back"], found["again"]) == (12, 8, 13)
+
+
+async def test_whoever_asked_may_go_away(tmp_path):
+    """Cancelled callers: what they asked for becomes true or is taken back, on the disk and here."""
+    async with started(tmp_path, lease_seconds=0.2) as hub:
+        (offer,) = await hub.games("worker", 1)
+        result = GameResult(offer.lease, FAILED)
+        for call in (hub.games("worker", len(THEOREMS)), hub.finished(result)):
+            task = asyncio.create_task(call)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        await hub.finished(result)
+        async with asyncio.timeout(10):
+            while hub.ledger.leases.in_flight:
+                await asyncio.sleep(0.005)
+        assert not hub.ledger.reserved
+        assert plain(hub.ledger) == plain(of_all_records(tmp_path / "journal"))
+        assert len(await hub.games("worker", 100)) == len(THEOREMS)
+
+
+async def test_a_snapshot_without_its_shards_or_its_proofs_is_passed_over(tmp_path):
+    async def play(count):
+        proofs = Proofs(tmp_path / "proofs.jsonl", THEOREMS)
+        context = started(tmp_path, on_judged=proofs.judged, beside=proofs, snapshot_records=5)
+        async with context as hub:
+            proofs.begin()
+            offers = await hub.games("worker", count)
+            await hub.finished(*(GameResult(each.lease, PROVED, "simp") for each in offers))
+            await settled(hub)
+            # One more record, so that the last snapshot knows of all verdicts.
+            await hub._keep([HandedBack("nobody's")] * 5)
+            return accounts(hub.ledger)["proofs"]
+
+    names = {theorem.name for theorem in THEOREMS}
+    assert await play(30) == 30
+    assert {proof.theorem for proof in read_proofs(tmp_path / "proofs.jsonl")} == names
+    assert await play(0) == 30  # from the snapshot
+    whole = (tmp_path / "proofs.jsonl").read_bytes()
+    (tmp_path / "proofs.jsonl").write_bytes(whole[:-30])
+    assert await play(0) == 30
+    assert (tmp_path / "proofs.jsonl").read_bytes() == whole
+    for path in (tmp_path / "replay").iterdir():
+        path.unlink()
+    assert await play(0) == 30
+    assert len(rows_in(tmp_path)) == 30

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_support import plain
 
 from hpc.leases import Leases
 from leanfleet.messages import GameOutcome, GameResult
@@ -49,19 +50,6 @@ def state(ledger: Ledger) -> tuple:
             for name, count in vars(ledger.tally).items()
             if name not in ("again", "unknown")
         },
-    )
-
-
-def plain(ledger: Ledger) -> bytes:
-    """The whole state, in an order that does not depend on how it came about."""
-    found = ledger.state()
-    return msgspec.msgpack.encode(
-        msgspec.structs.replace(
-            found,
-            games=dict(sorted(found.games.items())),
-            claims=sorted(found.claims, key=lambda claim: claim[1].lease),
-            open=sorted(found.open),
-        )
     )
 
 

@@ -1,11 +1,14 @@
 """RUN/proofs.jsonl: every proof that improved on what was known, in the journal's order.
 
-It is made from the journal: a hub that starts writes it anew, then adds to it. A line is for people and
-for reports; nothing reads it to decide anything.
+It is made from the journal: a hub that starts writes it anew, then adds to it; what a snapshot of the
+hub vouches for by its hash is taken from the file. A line is for people and for reports; nothing reads
+it to decide anything.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,13 +34,22 @@ class KnownProof(Struct, frozen=True):
     number: int
 
 
+class _Saved(Struct, frozen=True, forbid_unknown_fields=True):
+    """`size`, `digest`: of the file's beginning."""
+
+    best: list[tuple[int, bool, int]]
+    size: int
+    digest: bytes
+
+
 class Proofs:
     """`judged` for every record, in order; from `begin` on it stands in the file."""
 
     def __init__(self, path: Path, theorems: Sequence[Theorem]) -> None:
         self._path, self._theorems = path, theorems
         self._best: dict[tuple[int, bool], int] = {}
-        self._lines: list[bytes] = []
+        self._lines: list[bytes] = []  # not yet in the file
+        self._size, self._digest = 0, hashlib.sha256()  # of what is in the file
         self._begun = False
 
     def judged(self, number: int, game: Game, record: Judged) -> None:
@@ -65,17 +77,58 @@ class Proofs:
 
     def begin(self) -> None:
         """Raises ValueError where the file can't be written."""
-        write_whole(self._path, b"".join(self._lines))
-        self._lines.clear()
+        data = b"".join(self._lines)
+        write_whole(self._path, data)
+        self._added(data)
         self._begun = True
 
-    def _add(self) -> None:
-        """A full disk is for the journal to tell: the next start writes the file anew."""
+    def save(self) -> bytes | None:
+        """What `load` needs; None where the file can't be written."""
+        if not self._begun or not self._add():
+            return None
         try:
-            with self._path.open("ab") as file:
-                file.write(b"".join(self._lines))
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
         except OSError:
-            return
+            return None
+        best = [(*key, length) for key, length in self._best.items()]
+        return msgspec.msgpack.encode(_Saved(best, self._size, self._digest.digest()))
+
+    def load(self, saved: bytes, judged: int) -> bool:
+        """In place of the verdicts so far; False where the file is another one."""
+        try:
+            found = msgspec.msgpack.decode(saved, type=_Saved)
+            with self._path.open("rb") as file:
+                data = file.read(found.size)
+        except (OSError, msgspec.MsgspecError):
+            return False
+        if len(data) != found.size or hashlib.sha256(data).digest() != found.digest:
+            return False
+        self._best = {(theorem, disproof): length for theorem, disproof, length in found.best}
+        self._lines = [data]
+        return True
+
+    def _add(self) -> bool:
+        """Whether all lines are in the file. A full disk is for the journal to tell: they wait."""
+        data = b"".join(self._lines)
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                written = -1
+                try:
+                    written = file.write(data)
+                finally:
+                    if written != len(data):
+                        os.ftruncate(file.fileno(), self._size)
+        except OSError:
+            return False
+        if written != len(data):
+            return False
+        self._added(data)
+        return True
+
+    def _added(self, data: bytes) -> None:
+        self._size += len(data)
+        self._digest.update(data)
         self._lines.clear()
 
 

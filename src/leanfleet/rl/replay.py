@@ -11,6 +11,7 @@ writer adds after that counts for nobody: its claims will stand in the new epoch
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,11 +126,11 @@ class Replay:
 
     def _append(self, line: bytes) -> None:
         try:
-            with open(self._manifest, "ab") as file:
+            with open(self._manifest, "ab", buffering=0) as file:
                 end = file.tell()
                 try:
-                    file.write(line)
-                    file.flush()
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     os.fsync(file.fileno())
                 except OSError:
                     os.ftruncate(file.fileno(), end)

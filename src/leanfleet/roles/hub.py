@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc.commit import GroupCommit
-from hpc.journal import Journal, Stale, read
+from hpc.journal import Journal, Stale
 from hpc.leases import Leases
+from hpc.snapshots import Snapshots, resume
 from leanfleet.evaluate.content import content_hash
 from leanfleet.lean.client import ClientOptions
 from leanfleet.lean.transport import BadRequest
@@ -59,6 +60,7 @@ ROLE = "hub"
 MAX_MESSAGE_BYTES = 64 * 2**20
 QUEUE_LIMIT = 4_096
 REPLY_SECONDS = 30.0
+SNAPSHOT_RECORDS = 100_000  # of the journal: what a restart reads at most, but for bursts
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
 CLOCK = "hub.json"  # seconds that hubs of the run have been at work
@@ -103,7 +105,8 @@ async def _started(config: RunConfig, folder: Path) -> AsyncIterator[Reception]:
     replay = Replay(folder / files.REPLAY, journal.epoch)
     proofs = Proofs(folder / files.PROOFS, theorems)
     board = Board(folder / files.TENSORBOARD / ROLE, theorems)
-    commits = GroupCommit(journal.append)
+    snapshots = Snapshots(journal, lambda: hub.state(), SNAPSHOT_RECORDS)
+    commits = GroupCommit(journal.append, snapshots.settled)
     ends = folder / files.ENDPOINTS, folder / files.KEYS
     options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
     async with lean_role.roving(*ends, 0, options) as lean:
@@ -117,18 +120,20 @@ async def _started(config: RunConfig, folder: Path) -> AsyncIterator[Reception]:
             replay,
             epoch=journal.epoch,
             judges=config.hub.judges,
+            beside=proofs,
             on_judged=lambda number, game, record: (
                 proofs.judged(number, game, record),
                 board.judged(game, record),
             ),
         )
-        if not hub.restore(read(folder / files.JOURNAL)):
+        if not hub.restore(resume(folder / files.JOURNAL, hub.load)):
             await hub.begin(config.seed)
         proofs.begin()
         async with hub:
             yield Reception(config, folder, hub, journal.epoch, board)
     board.close()
     await commits.close()
+    snapshots.close()
     journal.close()
 
 
@@ -176,8 +181,7 @@ class Reception:
                     game = self._hub.ledger.games.get(result.lease)
                     if game is not None:
                         self._board.finished(game, result)
-                await asyncio.gather(*map(self._hub.finished, message.results))
-                await self._hub.handed_back(message.handed_back)
+                await self._hub.returned(message.results, message.handed_back)
                 self._hub.alive(message.worker)
                 return Done()
             case SignOfLife():
