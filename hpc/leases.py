@@ -12,6 +12,7 @@ entry of a dictionary where they are anything else.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,6 +99,7 @@ def _numbered(id: str) -> tuple[str, int]:
 class _Lease:
     holder: str
     deadline: float
+    latest: float  # that the deadline can be
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ class Counts:
 
 
 class Leases:
-    """All leases of one kind. `seconds`: how long a holder may be silent."""
+    """All leases of one kind. `seconds`: how long a holder may be silent. `longest`: after so long a
+    lease ends even of a holder that lives: it may never have heard of it."""
 
-    def __init__(self, seconds: float) -> None:
-        if not seconds > 0:
-            raise ValueError(f"a lease of {seconds} seconds is none")
-        self.seconds = seconds
+    def __init__(self, seconds: float, longest: float = math.inf) -> None:
+        if not 0 < seconds <= longest:
+            raise ValueError(f"a lease of {seconds} seconds, at most {longest}, is none")
+        self.seconds, self.longest = seconds, longest
         self._open: dict[str, _Lease] = {}
         self._of: dict[str, set[str]] = {}  # holder → ids
         self._ended = _Endings()
@@ -131,7 +134,7 @@ class Leases:
         if id in self._open or self._ended.get(id) is not None:
             raise ValueError(f"the lease {id} was given before")
         deadline = now + self.seconds
-        self._open[id] = _Lease(holder, deadline)
+        self._open[id] = _Lease(holder, deadline, now + self.longest)
         self._of.setdefault(holder, set()).add(id)
         heapq.heappush(self._due, (deadline, id))
         if len(self._due) > 4 * len(self._open) + 1024:  # nearly all have ended
@@ -142,7 +145,8 @@ class Leases:
         """A sign of life: all leases of the holder last `seconds` from now. How many there are."""
         ids = self._of.get(holder, ())
         for id in ids:
-            self._open[id].deadline = max(self._open[id].deadline, now + self.seconds)
+            lease = self._open[id]
+            lease.deadline = min(max(lease.deadline, now + self.seconds), lease.latest)
         return len(ids)
 
     def finish(self, id: str) -> Accepted:
@@ -171,6 +175,7 @@ class Leases:
         """All leases in flight last longer: whoever keeps this book was away and heard nobody."""
         for lease in self._open.values():
             lease.deadline += seconds
+            lease.latest += seconds
 
     def due(self, now: float) -> list[str]:
         """The leases whose holders were silent for too long, all still in flight: for whoever has

@@ -32,6 +32,16 @@ def test_a_sign_of_life_keeps_all_leases_of_a_holder():
     assert leases.alive("worker", now=18.0) == 0 and leases.next_deadline is None
 
 
+def test_a_lease_that_its_living_holder_never_heard_of_ends_too():
+    leases = Leases(10.0, longest=25.0)
+    leases.give("a", "worker", now=0.0)
+    for now in (5.0, 14.0, 23.0):
+        assert leases.alive("worker", now) == 1 and leases.due(now) == []
+    assert leases.due(24.9) == [] and leases.due(25.0) == ["a"]
+    with pytest.raises(ValueError, match="is none"):
+        Leases(10.0, longest=5.0)
+
+
 def test_what_was_handed_back_is_nobodys():
     leases = Leases(10.0)
     leases.give("a", "worker", now=0.0)

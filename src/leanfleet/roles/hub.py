@@ -55,12 +55,14 @@ from leanfleet.roles.serving import Address, listening, server_keys, show_until,
 if TYPE_CHECKING:
     from leanfleet.rl.config import RunConfig, UntilConfig
     from leanfleet.rl.desk import AskHub
+    from leanfleet.rl.hub import Judge
 
 ROLE = "hub"
 MAX_MESSAGE_BYTES = 64 * 2**20
 QUEUE_LIMIT = 4_096
 REPLY_SECONDS = 30.0
 SNAPSHOT_RECORDS = 100_000  # of the journal: what a restart reads at most, but for bursts
+LEASE_SEARCHES = 2  # times the longest search, and a lease ends though its worker lives
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
 CLOCK = "hub.json"  # seconds that hubs of the run have been at work
@@ -69,14 +71,19 @@ CLOCK = "hub.json"  # seconds that hubs of the run have been at work
 # --- serving --------------------------------------------------------------------------------------
 
 
-async def serve(folder: Path, attempt: int = 0, bind: str = "tcp://127.0.0.1:*") -> None:
-    """Serves until SIGTERM or SIGINT. Raises ValueError for what is wrong with the run's folder,
-    Stale when a later hub took over."""
+async def serve(
+    folder: Path,
+    attempt: int = 0,
+    bind: str = "tcp://127.0.0.1:*",
+    judge: Judge | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT. `judge`: in place of the run's Lean. Raises ValueError for what
+    is wrong with the run's folder, Stale when a later hub took over."""
     config = load_run_config(folder / files.CONFIG)
     address = Address(bind, folder / files.KEYS, folder / files.ENDPOINTS, 0, attempt, config.name)
     stopped = stop_signal()
     keys = server_keys(address)
-    async with _started(config, folder) as desk:
+    async with _started(config, folder, judge) as desk:
 
         async def answer(peer: bytes, payload: bytes) -> bytes:
             return encode(await desk.answer(payload))
@@ -93,13 +100,16 @@ async def serve(folder: Path, attempt: int = 0, bind: str = "tcp://127.0.0.1:*")
 
 
 @asynccontextmanager
-async def _started(config: RunConfig, folder: Path) -> AsyncIterator[Reception]:
+async def _started(
+    config: RunConfig, folder: Path, judge: Judge | None = None
+) -> AsyncIterator[Reception]:
     theorems = read_theorems(folder)
+    seconds = config.hub.lease_seconds
     ledger = Ledger(
         content_hash(theorems),
         len(theorems),
         config.matchmaker,
-        Leases(config.hub.lease_seconds),
+        Leases(seconds, LEASE_SEARCHES * config.prover.search_seconds + seconds),
     )
     journal = Journal(folder / files.JOURNAL)
     replay = Replay(folder / files.REPLAY, journal.epoch)
@@ -116,7 +126,7 @@ async def _started(config: RunConfig, folder: Path) -> AsyncIterator[Reception]:
             theorems,
             ledger,
             commits.durable,
-            LeanJudge(lean, f"run {config.name}", budget),
+            judge or LeanJudge(lean, f"run {config.name}", budget),
             replay,
             epoch=journal.epoch,
             judges=config.hub.judges,
