@@ -9,4 +9,8 @@ ledger        the state of a run's games: a function of its records
 hub           hands out games, keeps results, has claims judged
 judge         the verdict on a claim, and its rows
 replay        the rows as shards
+window        which of them a round of training has: pure
+rounds        what each round has seen, and its rows as samples
+learner       a rank that trains, round after round; with torch
+published     the weights that stand in the run's folder
 """

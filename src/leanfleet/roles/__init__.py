@@ -1,6 +1,7 @@
 """One process type per file: each joins a part of leanfleet to `hpc`'s sockets and run folder.
 
 lean.py      the Lean server, its clients over the wire, and a server inside the own process
+learner.py   the parent of the ranks that learn from a run
 policy.py    a network's server, clients of all its ranks, and a service inside the own process
 policies.py  what `--policy` names, opened
 serving.py   what serving roles share: signals, keys, sockets, the address, status lines

@@ -1,0 +1,120 @@
+"""The learner role: the parent of the ranks that train.
+
+Before there are any: v0, the first rows, a new network's tokenizer. Then ranks of this machine
+(leanfleet.rl.learner), which end when the run is over. Killed, it goes on in the same folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from leanfleet.model import folder as files
+from leanfleet.model.tokenizer_file import FILE as TOKENIZER_FILE
+from leanfleet.model.tokenizer_train import train_tokenizer
+from leanfleet.rl import published
+from leanfleet.rl.config import RunConfig, load_run_config
+from leanfleet.rl.files import CONFIG, DONE, LEARNER, LOGS, OVER, REPLAY, WEIGHTS
+from leanfleet.rl.learner import LOOK_SECONDS, TELL_SECONDS, TOKENIZER, train_config
+from leanfleet.rl.replay import read_manifests
+from leanfleet.rl.rounds import FILE as ROUNDS
+from leanfleet.theorems.named import named
+from leanfleet.train.data import room_of
+from leanfleet.train.processes import RankLost, alone_in, passing_on, supervise
+from leanfleet.train.transitions import read_shard, shards
+
+LOCK = ".lock"
+EXIT_MISTAKE, EXIT_INFRASTRUCTURE = 2, 4
+
+
+def serve(run: Path, attempt: int = 0) -> bool:
+    """Learns until the run is over; False if it was asked to stop before. `attempt`: for the log.
+
+    Raises ValueError with what is wrong, RankLost: to be started again.
+    """
+    config = load_run_config(run / CONFIG)
+    folder = run / LEARNER
+    _check(config, run)
+    print(f"learner of {config.name}, attempt {attempt}", flush=True)
+    with alone_in(folder, LOCK):
+        (folder / DONE).unlink(missing_ok=True)
+        (folder / LOGS).mkdir(exist_ok=True)
+        if config.learner.start is not None:
+            published.begin_with(Path(config.learner.start), run / WEIGHTS)
+        if not (folder / ROUNDS).exists() and not _first_rows(config, run):
+            return (folder / DONE).exists()
+        if config.learner.model is not None:
+            _make_tokenizer(config, run)
+        ranks = config.learner.ranks
+        supervise("leanfleet.rl.learner", [str(run)], ranks, folder / LOGS)
+        return (folder / DONE).exists()
+
+
+def _check(config: RunConfig, run: Path) -> None:
+    """What would otherwise be noticed after the first rows. Raises ValueError."""
+    learner = config.learner
+    if learner.model is not None and learner.vocabulary > learner.model.vocabulary:
+        raise ValueError(
+            f"learner.vocabulary is {learner.vocabulary}, and the network has rows for "
+            f"{learner.model.vocabulary}: make learner.model.vocabulary as large, or the other smaller"
+        )
+    if learner.model is not None:
+        room_of(train_config(config, run).stages[0], learner.model)
+    for path in shards(Path(each) for each in config.replay.supervised):
+        if not path.is_file():
+            raise ValueError(f"replay.supervised: {path}: there is no such file")
+
+
+def _first_rows(config: RunConfig, run: Path) -> bool:
+    """Waits for them; False when the run is over without, or a signal came."""
+    wanted, told = config.learner.first_rows, float("-inf")
+    with passing_on() as asked:
+        while (rows := sum(shard.rows for shard in read_manifests(run / REPLAY))) < wanted:
+            if (run / OVER).exists():
+                files.write_json(run / LEARNER / DONE, {"version": 0, "step": 0})
+                return False
+            if asked:
+                return False
+            if time.monotonic() - told >= TELL_SECONDS:
+                told = time.monotonic()
+                print(f"waiting for rows to begin with: {rows:,} of {wanted:,}", flush=True)
+            time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _make_tokenizer(config: RunConfig, run: Path) -> None:
+    """Of the run's statements and the first rows, once. Raises ValueError."""
+    path = run / LEARNER / TOKENIZER / TOKENIZER_FILE
+    if path.exists():
+        return
+    made = train_tokenizer(_texts(config, run), config.learner.vocabulary)
+    path.parent.mkdir(exist_ok=True)
+    files.write_bytes(path, made.json())
+
+
+def _texts(config: RunConfig, run: Path) -> Iterator[str]:
+    for theorem in named(config.theorems, config.limit).theorems:
+        yield theorem.statement
+    for shard in read_manifests(run / REPLAY):
+        for row in read_shard(run / REPLAY / shard.name):
+            yield row.state
+            yield row.tactic
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m leanfleet.roles.learner RUN`: the exit code."""
+    try:
+        serve(Path(arguments[0]))
+    except ValueError as error:
+        print(f"leanfleet: error: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except RankLost as error:
+        print(f"leanfleet: error: {error}", file=sys.stderr)
+        return EXIT_INFRASTRUCTURE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
