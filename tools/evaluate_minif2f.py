@@ -24,6 +24,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,6 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    import msgspec
 
     from leanfleet import eventloop
     from leanfleet.config import load_config, parse_config
@@ -204,19 +204,14 @@ def _evaluate(arguments: list[str]) -> int:
                     f"--mode {given.mode}: {given.policy} writes a {source.writes} at a time, by "
                     f"its prompt format {source.prompt}"
                 )
-            network = {
-                "weights": source.weights,
-                "prompt": source.prompt,
-                "temperature": asked.temperature,
-                "top_p": asked.top_p,
-                "distinct_first": asked.distinct_first,
-                "longest": given.max_tokens or source.longest,
-                "menu_weight": given.menu_weight,
-            }
+            asked_for = settings
+            if source.ask is not None:
+                answers = replace(source, longest=given.max_tokens or source.longest)
+                asked_for = settings.with_network(given.policy, answers, asked, given.menu_weight)
             await evaluate(
                 lambda: local_server(config),
                 benchmark,
-                msgspec.structs.replace(settings, **(network if source.ask else {})),
+                asked_for,
                 given.out,
                 report,
                 searches=given.searches or SEARCHES_PER_PROCESS * config.processes,

@@ -1,13 +1,10 @@
-"""What `prove` and `quickstart` share: many theorems at once, and results for people and programs."""
+"""Many theorems at once, and results for people and programs."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -110,23 +107,3 @@ def as_row(result: ProofResult) -> dict[str, Any]:
         "statistics": asdict(result.statistics),
         "disproof_statistics": asdict(result.disproof) if result.disproof else None,
     }
-
-
-def write_results(folder: Path, results: Sequence[ProofResult]) -> None:
-    """`proofs.jsonl` and each proof as a `.lean` file that checks alone, written whole or not at all."""
-    from leanfleet.lean.compose import lean_file
-
-    (folder / "proofs").mkdir(parents=True, exist_ok=True)
-    for result in results:
-        if result.proof:
-            name = "".join(c if c.isalnum() or c in "._-" else "_" for c in result.theorem.name)
-            text = lean_file(proved_statement(result), result.proof)
-            _write(folder / "proofs" / f"{name[:100]}.lean", text)
-    lines = (json.dumps(as_row(result), ensure_ascii=False) for result in results)
-    _write(folder / "proofs.jsonl", "".join(f"{line}\n" for line in lines))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

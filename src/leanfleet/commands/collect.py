@@ -77,17 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     async def run(report: Reporter) -> None:
         async with opened(arguments.policy, asked) as source:
-            network = {
-                "weights": source.weights,
-                "prompt": source.prompt,
-                "temperature": asked.temperature,
-                "top_p": asked.top_p,
-                "distinct_first": asked.distinct_first,
-                "longest": source.longest,
-                "menu_weight": arguments.menu_weight,
-            }
             settings = Settings(
-                policy=arguments.policy,
                 attempts=arguments.attempts,
                 simulations=arguments.simulations,
                 seconds=arguments.seconds,
@@ -96,8 +86,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 noise=noise,
                 seed=arguments.seed,
                 allow=tuple(lean.allow),
-                **(network if arguments.policy != MENU else {}),
             )
+            if arguments.policy != MENU:
+                weight = arguments.menu_weight
+                settings = settings.with_network(arguments.policy, source, asked, weight)
             await collect(
                 lambda: local_server(lean),
                 benchmark,
@@ -131,16 +123,13 @@ def _experiment(arguments: argparse.Namespace):
 
 
 def _benchmark(arguments: argparse.Namespace) -> Benchmark:
-    from leanfleet.evaluate.benchmarks import Benchmark, read_benchmark
-    from leanfleet.evaluate.content import content_hash
+    from leanfleet.evaluate.benchmarks import read_benchmark
     from leanfleet.theorem import read_text
-    from leanfleet.theorems.shipped import load
+    from leanfleet.theorems.named import named
 
     if arguments.limit < 0:
         raise ValueError(f"--limit {arguments.limit}: 0 (all) or more")
-    if arguments.theorems is not None:
-        header = read_text(arguments.header) if arguments.header else None
-        return read_benchmark(arguments.theorems, header=header, limit=arguments.limit)
-    theorems = load(arguments.split)
-    theorems = tuple(theorems[: arguments.limit] if arguments.limit else theorems)
-    return Benchmark(arguments.split, "shipped", theorems, content_hash(theorems))
+    if arguments.theorems is None:
+        return named(arguments.split, arguments.limit)
+    header = read_text(arguments.header) if arguments.header else None
+    return read_benchmark(arguments.theorems, header=header, limit=arguments.limit)

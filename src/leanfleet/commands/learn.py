@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +95,10 @@ def _means(config: LearnConfig) -> Means:
     from leanfleet import eventloop
     from leanfleet.roles.lean import local_server
     from leanfleet.roles.policies import opened
-    from leanfleet.train.learn import Means, Opened
+    from leanfleet.train.learn import Means
 
-    @asynccontextmanager
-    async def network(folder: Path):
-        async with opened(str(folder), config.policy) as source:
-            assert source.ask is not None
-            yield Opened(source.ask, source.weights, source.prompt, source.longest)
-
-    return Means(lambda: local_server(config.lean), network, eventloop.run)
+    return Means(
+        lambda: local_server(config.lean),
+        lambda folder: opened(str(folder), config.policy),
+        eventloop.run,
+    )

@@ -6,11 +6,17 @@ only decides how fast they come (processes, searches at once) is no part of it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from msgspec import Struct
 
 from leanfleet.messages import Drawing, Limits
 from leanfleet.prover import Budget
+
+if TYPE_CHECKING:
+    from leanfleet.config import PolicyConfig
+    from leanfleet.policies.source import Source
 
 FORMAT = 1  # of the folder
 
@@ -57,6 +63,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def drawing(self) -> Drawing:
         return Drawing(self.temperature, self.top_p, self.distinct_first)
+
+    def with_network(
+        self, policy: str, source: Source, config: PolicyConfig, menu_weight: float
+    ) -> Settings:
+        """The same with a network: `policy` names it, `config` says how it is asked."""
+        return msgspec.structs.replace(
+            self,
+            policy=policy,
+            weights=source.weights,
+            prompt=source.prompt,
+            longest=source.longest,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            distinct_first=config.distinct_first,
+            menu_weight=menu_weight,
+        )
 
     @property
     def budget(self) -> Budget:

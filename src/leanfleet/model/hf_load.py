@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from leanfleet.model import hf_names
-from leanfleet.model.config import ModelConfig
 from leanfleet.model.hf_config import read_hf_config
 from leanfleet.model.initialise import empty_network, initialise
 from leanfleet.model.network import Network
@@ -74,8 +73,3 @@ def _value_head(network: Network, folder: Path, seed: int) -> None:
             read = source.read(name, tuple(weight.shape))
             check_finite(name, read, path)
             weight.copy_(read)
-
-
-def shape_of(folder: str | Path) -> ModelConfig:
-    """The shape alone, without reading weights. Raises ValueError."""
-    return read_hf_config(Path(folder) / "config.json")

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
 from leanfleet.policies.versions import versions
@@ -101,17 +99,8 @@ async def _evaluate(
         if weights is not None and config.prover.menu_weight < 1:
             source = await stack.enter_async_context(policies.opened(str(weights), config.policy))
             ask = source.ask
-            settings = msgspec.structs.replace(
-                settings,
-                policy=f"v{version}",
-                weights=source.weights,
-                prompt=source.prompt,
-                longest=source.longest,
-                temperature=config.policy.temperature,
-                top_p=config.policy.top_p,
-                distinct_first=config.policy.distinct_first,
-                menu_weight=config.prover.menu_weight,
-            )
+            weight = config.prover.menu_weight
+            settings = settings.with_network(f"v{version}", source, config.policy, weight)
         open_lean = partial(lean_role.roving, folder / files.ENDPOINTS, folder / files.KEYS)
         await evaluate(
             open_lean, benchmark, settings, out, report, searches=probe.searches, ask=ask

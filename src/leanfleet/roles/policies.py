@@ -7,31 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanfleet.policies.network import Ask
+from leanfleet.policies.source import Source
 
 if TYPE_CHECKING:
     from leanfleet.config import PolicyConfig
 
 MENU = "menu"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Who answers, and what is to be said of it. `ask` None: the menu.
-
-    `weights`: a hash of what decides the answers; `writes`: a tactic or a proof at a time; `longest`:
-    tokens of an answer.
-    """
-
-    ask: Ask | None = None
-    weights: str = ""
-    prompt: str = ""
-    writes: str = "tactic"
-    longest: int = 0
 
 
 def check(name: str) -> None:

@@ -67,7 +67,6 @@ class View:
                     self.inaccessible += 1
         for name in list(self.types)[:-MAX_HYPOTHESES]:
             del self.types[name]
-        self.has_values = any(h.value is not None for h in recent)
 
     # --- hypotheses ---------------------------------------------------------------------------------
 

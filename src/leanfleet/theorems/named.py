@@ -18,6 +18,9 @@ def named(name: str, limit: int = 0) -> Benchmark:
     Raises ValueError for what can't be read.
     """
     if name not in SPLITS and name not in PARTS:
+        if not Path(name).exists():
+            there = ", ".join([*SPLITS, *PARTS])
+            raise ValueError(f"no split {name!r}, and no such file or folder; splits: {there}")
         return read_benchmark(Path(name), limit=limit)
     theorems = PARTS[name]() if name in PARTS else load(name)
     theorems = tuple(theorems[:limit] if limit else theorems)

@@ -32,7 +32,7 @@ from leanfleet.evaluate.runner import SEARCHES_PER_PROCESS
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
 from leanfleet.lean.client import LeanClient
-from leanfleet.policies.network import Ask
+from leanfleet.policies.source import Source
 from leanfleet.progress import Reporter
 from leanfleet.seeds import child_seed
 from leanfleet.train.collect import SHARD, collect
@@ -43,21 +43,11 @@ CONFIG, SUMMARY = "config.yaml", "learn.json"
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A network that is ready to be asked, with a hash of what decides its answers."""
-
-    ask: Ask
-    weights: str
-    prompt: str
-    longest: int
-
-
-@dataclass(frozen=True)
 class Means:
     """What an experiment uses: Lean, networks by the folder of their weights, and an event loop."""
 
     lean: Callable[[], AbstractAsyncContextManager[LeanClient]]
-    network: Callable[[Path], AbstractAsyncContextManager[Opened]]
+    network: Callable[[Path], AbstractAsyncContextManager[Source]]
     run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run
 
 
@@ -157,17 +147,7 @@ class Learning:
             return
         async with self.means.network(self.weights) as network:
             weight = self.config.evaluate.menu_weight if name == "mixed" else 0.0
-            settings = msgspec.structs.replace(
-                settings,
-                policy=str(self.weights),
-                weights=network.weights,
-                prompt=network.prompt,
-                longest=network.longest,
-                temperature=self.config.policy.temperature,
-                top_p=self.config.policy.top_p,
-                distinct_first=self.config.policy.distinct_first,
-                menu_weight=weight,
-            )
+            settings = settings.with_network(str(self.weights), network, self.config.policy, weight)
             await evaluate(
                 *given,
                 settings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leanfleet.theorems.draw import Draw
 from leanfleet.theorems.families.propositional import formula, holds, valuations
 from leanfleet.theorems.family import Draft, family
-from leanfleet.theorems.terms import Term, call, hypotheses, show, subterms
+from leanfleet.theorems.terms import Term, call, hypotheses, show
 
 TOPIC = "functions"
 
@@ -308,10 +308,6 @@ def _included(pair: tuple, row: dict[str, bool]) -> bool:
 def _inclusion(pair: tuple) -> Term:
     name = "SubsetOf" if pair[0] == "→" else "DisjointFrom"
     return call(name, _set_term(pair[1]), _set_term(pair[2]))
-
-
-def _mentions(term: Term) -> set[str]:
-    return {part for _, part in subterms(term) if isinstance(part, str)}
 
 
 @family(TOPIC, tiers=(2, 3))
