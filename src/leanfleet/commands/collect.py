@@ -125,11 +125,11 @@ def _experiment(arguments: argparse.Namespace):
 def _benchmark(arguments: argparse.Namespace) -> Benchmark:
     from leanfleet.evaluate.benchmarks import read_benchmark
     from leanfleet.theorem import read_text
-    from leanfleet.theorems.named import named
+    from leanfleet.theorems.named import split
 
     if arguments.limit < 0:
         raise ValueError(f"--limit {arguments.limit}: 0 (all) or more")
     if arguments.theorems is None:
-        return named(arguments.split, arguments.limit)
+        return split(arguments.split, arguments.limit)
     header = read_text(arguments.header) if arguments.header else None
     return read_benchmark(arguments.theorems, header=header, limit=arguments.limit)
