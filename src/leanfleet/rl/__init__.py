@@ -13,4 +13,8 @@ window        which of them a round of training has: pure
 rounds        what each round has seen, and its rows as samples
 learner       a rank that trains, round after round; with torch
 published     the weights that stand in the run's folder
+story         what the journal tells a reader, in one pass; bins: its curves in bounded memory
+told          what the folder says besides
+summary       summary.json: counts that reconcile
+report        report.html of a run; lines: its curves as SVG
 """
