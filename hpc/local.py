@@ -34,7 +34,7 @@ ATTEMPT = "{attempt}"
 """Stands in a command for the number of the attempt."""
 
 EXIT_MISTAKE = 2
-KEEPER_SECONDS = 10.0  # between SIGTERM and SIGKILL for what a killed launcher left
+KEEPER_SECONDS = 5.0  # between SIGTERM and SIGKILL for what a killed launcher left
 LINES = 15  # of a log, in the message of what is given up
 _POLL_SECONDS = 0.1
 _KEEP_SECONDS = 2.0  # between two looks at the keeper

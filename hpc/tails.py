@@ -39,7 +39,7 @@ def last_lines(path: Path, count: int) -> list[str]:
             data = file.read(TAIL_BYTES)
     except OSError:
         return []
-    lines = [shown(line) for line in data.decode("utf-8", "replace").splitlines()]
+    lines = [shown(line) for line in data.decode("utf-8", "replace").split("\n")]
     return [line for line in lines if line.strip()][-count:]
 
 

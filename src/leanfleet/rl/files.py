@@ -1,7 +1,11 @@
 """What stands where in a run's folder. Names only.
 
+run.json             id, format, content hashes of what the run began with (hpc/run_folder.py)
 config.yaml          the run's configuration, resolved
+theorems.jsonl       the run's theorems, as they were when it began
 code.json            versions of what runs it
+launcher.json        what the launcher says of its processes; launcher.lock who launches
+cancel/NAME          what is to be stopped for good
 keys/ endpoints/     of the wire; who serves where
 journal/             the hub's truth
 replay/              shards of rows, and their manifests

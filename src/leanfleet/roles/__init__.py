@@ -4,5 +4,8 @@ lean.py      the Lean server, its clients over the wire, and a server inside the
 learner.py   the parent of the ranks that learn from a run
 policy.py    a network's server, clients of all its ranks, and a service inside the own process
 policies.py  what `--policy` names, opened
+plan.py      which processes a run consists of; preflight.py what can be found out before they start
+begin.py     a run from its configuration, begun or opened again
+watching.py  what a run says of itself: its hub, or its journal
 serving.py   what serving roles share: signals, keys, sockets, the address, status lines
 """

@@ -1,0 +1,72 @@
+"""`leanfleet launch`: all roles of a run as processes of this machine, until the run is over."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leanfleet.commands._options import add_overrides, add_parser
+
+if TYPE_CHECKING:
+    from leanfleet.rl.config import RunConfig
+
+_EXAMPLES = """\
+  leanfleet launch configs/learn.yaml                        # runs/NAME
+  leanfleet launch configs/learn.yaml --out runs/second --set seed=2
+  leanfleet launch configs/learn.yaml --dry-run              # what would be started
+  leanfleet launch configs/learn.yaml --smoke                # the same, tiny
+
+The same command, or `leanfleet resume RUN`, goes on after any kill of any or all processes. One
+Ctrl-C stops the run in order, a second one at once.
+exit codes: 0 the run is over, 2 bad input, 4 infrastructure, 130 stopped.
+"""
+
+
+def register(subparsers) -> None:
+    parser = add_parser(
+        subparsers, "launch", "run an experiment: all roles, one command", _EXAMPLES
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="such as configs/learn.yaml")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="default: runs/NAME")
+    add_overrides(parser, "seed=2")
+    parser.add_argument("--smoke", action="store_true", help="with the changes under `smoke`")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print configuration and commands; start nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="how it ended (or the plan) as JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hpc.run_lock import alone_in
+    from leanfleet.commands._launching import EXIT_DONE, show_plan, supervise
+    from leanfleet.roles.begin import begin
+    from leanfleet.roles.plan import plan
+    from leanfleet.roles.preflight import check, machine
+
+    config = _config(arguments)
+    name = f"{config.name}-smoke" if arguments.smoke else config.name
+    folder = (arguments.out or Path("runs") / name).absolute()
+    processes = plan(config, folder)
+    if arguments.dry_run:
+        show_plan(folder, config, processes, as_json=arguments.json)
+    lean = check(config, processes, folder, Path.cwd())
+    if arguments.dry_run:
+        return EXIT_DONE
+    for note in machine(processes, folder).notes:
+        print(f"note: {note}", file=sys.stderr)
+    with alone_in(folder):
+        run, is_new = begin(folder, config, lean.version)
+        print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
+        return supervise(run, processes, as_json=arguments.json)
+
+
+def _config(arguments: argparse.Namespace) -> RunConfig:
+    from leanfleet.rl.config import load_run_config
+
+    config = load_run_config(arguments.config, arguments.overrides)
+    if arguments.smoke:
+        config = load_run_config(arguments.config, [*config.smoke, *arguments.overrides])
+    return config

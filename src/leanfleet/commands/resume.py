@@ -1,0 +1,40 @@
+"""`leanfleet resume`: a run goes on where it was stopped or killed, as it was begun."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from leanfleet.commands._options import add_parser
+
+_EXAMPLES = """\
+  leanfleet resume runs/learn
+
+The configuration and the theorems are the run's own copies. Nothing that was finished is lost: games,
+proofs, the optimiser's state, the matchmaker. exit codes: as of launch.
+"""
+
+
+def register(subparsers) -> None:
+    parser = add_parser(subparsers, "resume", "go on with a run that was stopped", _EXAMPLES)
+    parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("--json", action="store_true", help="how it ended as JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hpc import run_folder
+    from hpc.run_lock import alone_in
+    from leanfleet.commands._launching import supervise
+    from leanfleet.roles.begin import reopen
+    from leanfleet.roles.plan import plan
+    from leanfleet.roles.preflight import check
+
+    run_folder.read(arguments.folder)  # before a lock is put into a folder that is none of ours
+    with alone_in(arguments.folder):
+        run = reopen(arguments.folder)
+        processes = plan(run.config, run.path)
+        check(run.config, processes, run.path, run.folder.cwd)
+        print(f"goes on: {run.path}", file=sys.stderr)
+        return supervise(run, processes, as_json=arguments.json)

@@ -1,0 +1,75 @@
+"""A run from its configuration: begun in a folder, or opened again as it was begun.
+
+What a run is about is copied into its folder, so that nothing that changes outside changes a run:
+RUN/config.yaml, resolved, and RUN/theorems.jsonl. `hpc.run_folder` keeps both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpc import run_folder, wire
+from leanfleet.config import dump_config, parse
+from leanfleet.evaluate.results import THEOREMS
+from leanfleet.rl import files
+from leanfleet.rl.config import RunConfig
+from leanfleet.theorems.named import named
+from leanfleet.theorems.shipped import lines
+
+if TYPE_CHECKING:
+    from hpc.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has begun."""
+
+    folder: RunFolder
+    config: RunConfig
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+
+def begin(path: Path, config: RunConfig, lean: str = "") -> tuple[Run, bool]:
+    """The run in `path`, and whether it is new. `lean`: which one, for code.json.
+
+    To be called inside `hpc.run_lock.alone_in(path)`. Raises ValueError for theorems that can't be
+    read, and for a folder with anything else in it.
+    """
+    theorems = named(config.theorems, config.limit).theorems
+    if not theorems:
+        raise ValueError(f"theorems: {config.theorems} has none")
+    contents = run_folder.Contents(
+        config.name,
+        dump_config(config),
+        {THEOREMS: lines(theorems)},
+        {"lean": lean} if lean else {},
+    )
+    folder, is_new = run_folder.keep(path, contents)
+    _keys(folder)
+    return Run(folder, config), is_new
+
+
+def open_run(path: Path) -> Run:
+    """A run as it was begun. Raises ValueError for what is none, or was changed since."""
+    folder = run_folder.read(path)
+    text = run_folder.config_text(folder)
+    for name in folder.began.files:
+        run_folder.file_bytes(folder, name)  # is what it was
+    return Run(folder, parse(RunConfig, text, str(folder.path / files.CONFIG)))
+
+
+def reopen(path: Path) -> Run:
+    """The same, made ready for roles to start again. Inside `alone_in`."""
+    run = open_run(path)
+    _keys(run.folder)
+    return run
+
+
+def _keys(folder: RunFolder) -> None:
+    """Roles start in any order, and clients have no keys before a server made them."""
+    wire.create_keys(folder.path / files.KEYS)

@@ -1,0 +1,114 @@
+"""What can be found out before anything starts: each thing with the next step. Starts nothing.
+
+Mistakes that would stop a run are errors; what would only make it slow is a note.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from leanfleet.roles.plan import RoleProcess, mpiexec
+
+if TYPE_CHECKING:
+    from leanfleet.lean.toolchain import Lean
+    from leanfleet.rl.config import RunConfig
+
+LEAST_FREE_MB = 500
+MB = 2**20
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is, and what is wanted of it. Megabytes."""
+
+    cores: int
+    cores_wanted: int
+    memory_mb: int
+    memory_wanted_mb: int
+    free_mb: int
+
+    @property
+    def notes(self) -> list[str]:
+        """What will be slow, or worse."""
+        notes = []
+        if self.cores_wanted > self.cores:
+            notes.append(
+                f"{self.cores_wanted} processes and threads want a core, {self.cores} are there: "
+                "they take turns"
+            )
+        if self.memory_wanted_mb > self.memory_mb:
+            notes.append(
+                f"at their limits the processes hold {self.memory_wanted_mb:,} MB, and "
+                f"{self.memory_mb:,} MB are available: fewer lean.processes or a smaller "
+                "lean.memory_limit_mb are safer"
+            )
+        return notes
+
+
+def machine(processes: Sequence[RoleProcess], folder: Path) -> Machine:
+    return Machine(
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        cores_wanted=sum(each.cores for each in processes),
+        memory_mb=psutil.virtual_memory().available // MB,
+        memory_wanted_mb=sum(each.memory_mb for each in processes),
+        free_mb=shutil.disk_usage(_existing(folder)).free // MB,
+    )
+
+
+def check(config: RunConfig, processes: Sequence[RoleProcess], folder: Path, cwd: Path) -> Lean:
+    """The Lean of the run. Raises ValueError with all mistakes together, LeanStartError.
+
+    `cwd`: where relative paths of the configuration begin.
+    """
+    from leanfleet.lean import toolchain
+
+    mistakes = [*_paths(config, cwd), *_room(folder)]
+    if any(each.ranks > 1 for each in processes):
+        try:
+            mpiexec()
+        except ValueError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ValueError("this run can't start:" + "".join(f"\n  {each}" for each in mistakes))
+    return toolchain.find(config.lean)
+
+
+def _paths(config: RunConfig, cwd: Path) -> list[str]:
+    """What the configuration names and is not there."""
+    mistakes = []
+    start = config.learner.start
+    if start is not None and not (cwd / start).is_dir():
+        mistakes.append(f"learner.start: {start} is no folder of weights")
+    for path in config.replay.supervised:
+        if not (cwd / path).is_file():
+            mistakes.append(f"replay.supervised: there is no file {path}")
+    return mistakes
+
+
+def _room(folder: Path) -> list[str]:
+    """Whether the folder can be written to, and the disk has room."""
+    place = _existing(folder)
+    if not os.access(place, os.W_OK | os.X_OK):
+        return [f"{place} can't be written to: choose another --out"]
+    free = shutil.disk_usage(place).free // MB
+    if free < LEAST_FREE_MB:
+        return [
+            f"the disk of {place} has {free} MB left, at least {LEAST_FREE_MB} are wanted: make room, "
+            "or choose another --out"
+        ]
+    return []
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
