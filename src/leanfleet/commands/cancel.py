@@ -68,8 +68,7 @@ def _is_there(said, name: str | None) -> bool:
         return False
     if name is None:
         return True
-    from hpc.launched import State
+    from hpc.launched import RUNS, State
 
-    waits = State.RESTARTING, State.WAITING
-    mine = [task for task in said.tasks if name in (task.role, task.name)]
-    return any(task.runs or task.state in waits for task in mine)
+    there = RUNS | {State.RESTARTING, State.WAITING}
+    return any(task.state in there for task in said.tasks if name in (task.role, task.name))
