@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import resource
@@ -51,7 +52,7 @@ NEEDED = {"results_per_second": 2000, "restart_seconds": 10}
 CONFIG = """\
 name: soak-hub
 seed: {seed}
-hub: {{lease_seconds: {lease_seconds}}}
+hub: {{lease_seconds: {lease_seconds}, judges: 64}}
 prover: {{search_seconds: {lease_seconds}}}
 matchmaker: {{disproof: 0.01, retire_count: 10000, trust_count: 9999, quarantine: 1000}}
 learner: {{start: nowhere}}
@@ -78,6 +79,7 @@ def main() -> int:
     if options.serve:
         eventloop.run(role.serve(options.serve, options.attempt, judge=Judge()))
         return 0
+    logging.getLogger("hpc.wire").setLevel(logging.ERROR)  # links that are lost are the point
     with tempfile.TemporaryDirectory(prefix="hub-soak-") as folder:
         return eventloop.run(_soak(options, options.folder or Path(folder)))
 

@@ -37,9 +37,8 @@ from leanfleet.seeds import child_seed
 log = logging.getLogger("leanfleet.hub")
 
 Judge = Callable[[Theorem, bool, str, str], Awaitable[Judgement | None]]
-JUDGE_PAUSE = (
-    1.0  # seconds before a claim that met a machine's error, or a full disk, is judged again
-)
+JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error, or a full disk, is judged
+LONGEST_JUDGE_PAUSE = 60.0  # again: at first, and after many times
 EXPIRE_EVERY = 0.5  # seconds
 FLUSH_EVERY = 30.0  # seconds that rows wait for a fuller shard
 AWAY = 0.25  # of a lease's time: a hub that slept for so long has heard nobody
@@ -103,6 +102,7 @@ class Hub:
         self._ids = itertools.count()
         self._to_judge: asyncio.Queue[str] = asyncio.Queue()
         self._at_judge: set[str] = set()
+        self._tries: dict[str, int] = {}  # of claims that could not be judged
         self._entries = 0  # of the journal
         self._judged = 0  # claims, in the journal's order
         self._tasks: list[asyncio.Task[None]] = []
@@ -288,9 +288,13 @@ class Hub:
                 done = await self._judge_claim(lease)
             finally:
                 self._at_judge.discard(lease)
-            if not done:
-                await asyncio.sleep(JUDGE_PAUSE)
-                self._to_judge.put_nowait(lease)
+            if done:
+                self._tries.pop(lease, None)
+                continue
+            # Others go on meanwhile: one claim that Lean can't judge holds nobody up.
+            tries = self._tries[lease] = self._tries.get(lease, 0) + 1
+            pause = min(JUDGE_PAUSE * 2 ** min(tries - 1, 30), LONGEST_JUDGE_PAUSE)
+            asyncio.get_running_loop().call_later(pause, self._to_judge.put_nowait, lease)
 
     async def _judge_claim(self, lease: str) -> bool:
         """False where it must be judged again."""
