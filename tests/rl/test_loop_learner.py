@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,23 +215,25 @@ def test_a_run_that_is_over_without_rows_has_no_version(settings, tmp_path):
 
 
 def test_a_run_begins_with_weights_and_ends_in_the_middle_of_a_round(
-    undisturbed, settings, tmp_path
+    undisturbed, settings, tmp_path, root
 ):
     """The weights that it begins with are version 0; what was trained when the run ended is kept."""
-    start = undisturbed.folder / files.WEIGHTS / "v2"
+    start = shutil.copytree(undisturbed.folder / files.WEIGHTS / "v2", tmp_path / "start")
+    prompt = shutil.copyfile(root / "configs" / "prompts" / "leanfleet.yaml", start / "prompt.yaml")
     changes = {"start": str(start), "model": None, "round_steps": 100_000}
     learner_config = settings.learner.model_copy(update=changes)
     run = Running(tmp_path / "run", settings.model_copy(update={"learner": learner_config}))
     learner = run.start()
     run.wait_for_version(0)
-    assert run.weights(0) == undisturbed.weights(2)
+    assert run.weights(0) == undisturbed.weights(2) | {"prompt.yaml": prompt.read_bytes()}
+    shutil.rmtree(start)  # the run has its own
     run.add(rows(FIRST, 0))
     run.wait_for_step(2)
     run.over()
     run.end(learner)
     step = run.done["step"]
     assert run.done["version"] == 1 and 2 <= step < 100_000
-    run.weights(1)
+    assert run.weights(1)["prompt.yaml"] == run.weights(0)["prompt.yaml"]
     (run.folder / files.OVER).unlink()
     run.add(rows(SECOND, 1))  # the run goes on after all: with a second round
     learner = run.start()

@@ -49,13 +49,9 @@ class NotSaved(RuntimeError):
 
 def train_config(config: RunConfig, run: Path) -> TrainConfig:
     """The learner's part of a run's configuration, as one stage without an end."""
-    from leanfleet.policies.format import FILE
-
-    learner, prompt, start = config.learner, config.policy.prompt, None
+    learner, start = config.learner, None
     if learner.start is not None:
         start = published.path_of(run / WEIGHTS, 0)  # the run's own copy: it stays
-        if prompt is None and (start / FILE).is_file():
-            prompt = str(start / FILE)
     stage = StageConfig(
         name=LEARNER,
         kind="sft",
@@ -80,7 +76,7 @@ def train_config(config: RunConfig, run: Path) -> TrainConfig:
         model=learner.model,
         tokenizer=str(run / LEARNER / TOKENIZER) if learner.model is not None else None,
         start=str(start) if start is not None else None,
-        prompt=prompt,
+        prompt=config.policy.prompt,
         threads=learner.threads,
         deepspeed=learner.deepspeed,
         stages=(stage,),

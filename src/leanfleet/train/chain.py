@@ -135,22 +135,25 @@ def begin(config: TrainConfig, before: Path | None) -> Begun:
 
     from leanfleet.model.anyfolder import load_any
     from leanfleet.model.initialise import new_network
+    from leanfleet.policies.format import FILE
     from leanfleet.seeds import child_seed
     from leanfleet.train.trainer import Begun
 
     folder = before or (Path(config.start) if config.start is not None else None)
+    given = Path(config.prompt) if config.prompt is not None else None
     if folder is None:
         assert config.model is not None
         tokenizer = chain_tokenizer(config)
         network = new_network(config.model, child_seed(config.seed, "network"))
-        return Begun(network, tokenizer, prompter(config, tokenizer, None), "fresh")
+        return Begun(network, tokenizer, prompter(config, tokenizer, None), "fresh", given)
     loaded = load_any(folder, torch.float32, child_seed(config.seed, "value head"))
     if config.tokenizer is not None:
         given = chain_tokenizer(config)
         given.check(loaded.tokenizer.hash, str(folder))
-    return Begun(
-        loaded.network, loaded.tokenizer, prompter(config, loaded.tokenizer, folder), _hash(folder)
-    )
+    if given is None and (folder / FILE).is_file():
+        given = folder / FILE
+    found = prompter(config, loaded.tokenizer, folder)
+    return Begun(loaded.network, loaded.tokenizer, found, _hash(folder), given)
 
 
 def chain_tokenizer(config: TrainConfig) -> Tokenizer:

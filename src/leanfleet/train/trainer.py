@@ -44,12 +44,14 @@ class TrainingStopped(ValueError):
 
 @dataclass(frozen=True)
 class Begun:
-    """What a stage begins with. `source`: a hash of these weights."""
+    """What a stage begins with. `source`: a hash of these weights. `format_file`: the prompt format's,
+    which goes along with them."""
 
     network: Network
     tokenizer: Tokenizer
     prompter: Prompter | None
     source: str
+    format_file: Path | None = None
 
 
 class Stage:
@@ -339,8 +341,8 @@ class Stage:
         weights_folder.save(
             weights_folder.Checkpoint(network, self.begun.tokenizer, self.done, note), aside
         )
-        if self.config.prompt is not None:
-            shutil.copyfile(self.config.prompt, aside / FORMAT_FILE)
+        if self.begun.format_file is not None:
+            shutil.copyfile(self.begun.format_file, aside / FORMAT_FILE)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
 
