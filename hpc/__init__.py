@@ -7,6 +7,7 @@ snapshots    what a journal's reader knew, so that a start reads only the rest
 leases       who works on what, until when: pure
 run_folder   a run begun once, private, of one format; run_lock one launch at a time; code what runs
 local        processes of this machine, kept running; with_parent and keeper leave no orphan; processes
-             finds them by their mark, launched says what they do, tails reads their logs
+             finds them by their mark, launched says what they do, tails reads their logs,
+             cancel stops some for good
 rendezvous   how processes of one run find each other: small files published atomically
 """

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from hpc import processes, with_parent
 from hpc.launched import RUNS, State, TaskState
-from hpc.tails import attempt_log, last_line, last_lines, next_attempt
+from hpc.tails import attempt_log, last_error, last_lines, next_attempt
 
 ATTEMPT = "{attempt}"
 """Stands in a command for the number of the attempt."""
@@ -196,7 +196,7 @@ class Supervisor:
             self._now(task, State.DONE)
         else:
             log = attempt_log(self._logs, task.wanted.role, task.wanted.task, task.attempt - 1)
-            said = last_line(log)
+            said = last_error(log) if code > 0 else ""  # a killed process has not said why
             task.error = f"{describe(code)}{': ' if said else ''}{said}"
             self._failed(task, code, now)
 

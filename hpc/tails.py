@@ -9,6 +9,8 @@ TAIL_BYTES = 64 << 10
 LINE_CHARACTERS = 400
 
 _NAME = re.compile(r"(?P<role>[A-Za-z0-9_-]+)\.(?P<task>\d+)\.(?P<attempt>\d+)\.log")
+_SEARCHED = 30  # lines
+_TELLING = re.compile(r"error|exception|killed|failed|cannot|can't", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
 
 
@@ -43,8 +45,12 @@ def last_lines(path: Path, count: int) -> list[str]:
     return [line for line in lines if line.strip()][-count:]
 
 
-def last_line(path: Path) -> str:
-    return (last_lines(path, 1) or [""])[0].strip()
+def last_error(path: Path) -> str:
+    """The line that most likely says why a program failed: the last that speaks of an error, among
+    the last ones; else the last."""
+    lines = last_lines(path, _SEARCHED)
+    telling = [line for line in lines if _TELLING.search(line)]
+    return (telling or lines or [""])[-1].strip()
 
 
 def shown(text: str) -> str:

@@ -218,15 +218,16 @@ with alone_in(folder):
 """
 
 
+def launch_fakes(folder: Path, **streams) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, str(folder), str(FAKE)], text=True, **streams
+    )
+
+
 @pytest.fixture
 def launch(run):
     """A launch with fakes for roles, one of which failed once."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER, str(run.path), str(FAKE)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = launch_fakes(run.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait(lambda: (run.path / "notes").exists() and _says(run.path).count("begins") == 4)
     yield process
     process.kill()
@@ -280,6 +281,23 @@ def test_cancel_stops_one_role_and_then_the_run(launch, run, capsys):
     assert "leanfleet resume" in err and "prover.0: exit code 3; it is started again" in err
     assert cli.main(["cancel", str(run.path)]) == 1
     assert "nothing is running" in capsys.readouterr().out
+
+
+def test_a_run_outlives_its_terminal_and_is_stopped_in_order(run):
+    master, slave = os.openpty()
+    process = launch_fakes(run.path, stdout=slave, stderr=slave)
+    os.close(slave)
+    try:
+        wait(lambda: (run.path / "notes").exists())
+        os.close(master)  # whoever writes to it now gets an error
+        wait(lambda: _says(run.path).count("begins") == 4)
+        assert cli.main(["cancel", str(run.path)]) == 0
+        process.wait(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    assert launched.read(run.path).over == "stopped"
+    assert _says(run.path).splitlines()[-1] == "hub SIGTERM"
 
 
 def test_a_process_that_only_has_the_id_is_not_signalled(run, capsys):

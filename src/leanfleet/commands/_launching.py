@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanfleet.commands._progress import Progress
+from leanfleet.commands._progress import Progress, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,11 +112,11 @@ def _conclude(
         }
         print(json.dumps(row, ensure_ascii=False))
     if ended.failure:
-        print(f"leanfleet: error: {ended.failure}", file=sys.stderr)
-        print(f"when that is mended: leanfleet resume {folder}", file=sys.stderr)
+        say(f"leanfleet: error: {ended.failure}\n", sys.stderr)
+        say(f"when that is mended: leanfleet resume {folder}\n", sys.stderr)
         return EXIT_BAD_INPUT if ended.mistake else EXIT_INFRASTRUCTURE
     if ended.asked_by:
-        print(f"stopped; leanfleet resume {folder} goes on", file=sys.stderr)
+        say(f"stopped; leanfleet resume {folder} goes on\n", sys.stderr)
         return EXIT_INTERRUPTED
     if not as_json:
         print(f"the run is over: {reason}. leanfleet report {folder} shows what came of it")

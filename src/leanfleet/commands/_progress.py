@@ -6,6 +6,7 @@ The hub is asked in a thread of its own, so that a hub that does not answer hold
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -52,17 +53,20 @@ class Progress:
         text = line(tasks, self._hub)
         if self._terminal:
             text = text[: _columns(self._stream) - 1]  # a line that wraps can't be redrawn
-            print(f"\r\x1b[2K{text}", end="", file=self._stream, flush=True)
+            self._say(f"\r\x1b[2K{text}")
         else:
-            print(text, file=self._stream, flush=True)
+            self._say(f"{text}\n")
 
     def note(self, text: str) -> None:
         self._clear()
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
+        self._say(f"{time.strftime('%H:%M:%S')} {text}\n")
 
     def _clear(self) -> None:
         if self._terminal:
-            print("\r\x1b[2K", end="", file=self._stream, flush=True)
+            self._say("\r\x1b[2K")
+
+    def _say(self, text: str) -> None:
+        say(text, self._stream)
 
     def _ask(self) -> None:
         from leanfleet.roles.hub import status_line
@@ -71,6 +75,13 @@ class Progress:
         while not self._ended.wait(ASK_EVERY_SECONDS):
             found = asyncio.run(hub_status(self._folder))
             self._hub = status_line(found) if found else ""
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Writes, if anybody is still there to read: a run outlives the terminal that began it."""
+    with contextlib.suppress(OSError):
+        stream.write(text)
+        stream.flush()
 
 
 def line(tasks: Sequence[TaskState], hub: str) -> str:
