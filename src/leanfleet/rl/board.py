@@ -5,15 +5,23 @@ The step is the number of finished games. Groups: search, lean, policy, matchmak
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leanfleet.messages import GameOutcome, GameResult, HubStatus, Theorem
 from leanfleet.rl.ledger import Game
 from leanfleet.rl.records import Judged
 from leanfleet.theorems.provenance import provenance
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger("leanfleet.board")
 
 EVERY_SECONDS = 10.0
 MAX_SAMPLE = 4_000  # characters of a proof shown as text
@@ -23,10 +31,9 @@ class Board:
     """One writer for one folder."""
 
     def __init__(self, folder: Path, theorems: Sequence[Theorem]) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-        self._theorems = theorems
-        self._writer = SummaryWriter(str(folder))
+        self._theorems, self._folder = theorems, folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="board")
+        self._making = self._thread.submit(_writer, folder)
         self._sums: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         self._counts: dict[str, int] = defaultdict(int)
         self._sample = ""
@@ -66,32 +73,52 @@ class Board:
             self._sample = "\n".join("    " + line for line in text.split("\n"))  # markdown: code
 
     def write(self, status: HubStatus) -> None:
-        """A point, unless the last one is too near."""
-        if time.monotonic() - self._written < EVERY_SECONDS:
+        """A point, unless the last one is too near. One that a full disk does not take is left out."""
+        if time.monotonic() - self._written < EVERY_SECONDS or not self._making.done():
             return
         self._written = time.monotonic()
+        try:
+            self._write(self._making.result(), status)
+        except OSError as error:
+            log.warning("%s: %s", self._folder, error)
+            self._making = self._thread.submit(_writer, self._folder)
+
+    def _write(self, writer: SummaryWriter, status: HubStatus) -> None:
         step = status.counts["finished"]
         for name, (total, count) in self._sums.items():
-            self._writer.add_scalar(name, total / count, step)
+            writer.add_scalar(name, total / count, step)
         for name, count in self._counts.items():
-            self._writer.add_scalar(name, count, step)
+            writer.add_scalar(name, count, step)
         self._sums.clear()
         for standing, count in status.standings.items():
-            self._writer.add_scalar(f"matchmaker/{standing}", count, step)
-        self._writer.add_scalar("policy/version", status.version, step)
-        self._writer.add_scalar("system/games_per_hour", status.games_per_hour, step)
-        self._writer.add_scalar("system/provers", len(status.workers), step)
-        self._writer.add_scalar("system/replay_rows", status.rows, step)
+            writer.add_scalar(f"matchmaker/{standing}", count, step)
+        writer.add_scalar("policy/version", status.version, step)
+        writer.add_scalar("system/games_per_hour", status.games_per_hour, step)
+        writer.add_scalar("system/provers", len(status.workers), step)
+        writer.add_scalar("system/replay_rows", status.rows, step)
         for name in ("in_flight", "to_judge", "expired", "proofs", "disproofs"):
-            self._writer.add_scalar(f"system/{name}", status.counts[name], step)
+            writer.add_scalar(f"system/{name}", status.counts[name], step)
         if self._sample:
-            self._writer.add_text("search/a_proof", self._sample, step)
+            writer.add_text("search/a_proof", self._sample, step)
             self._sample = ""
-        self._writer.flush()
+        writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        """A point that is on its way to a full disk is lost."""
+        try:
+            if self._making.done():
+                self._making.result().close()
+        except OSError as error:
+            log.warning("%s: %s", self._folder, error)
+        self._thread.shutdown(wait=False)
 
     def _add(self, name: str, value: float, count: int = 1) -> None:
         total, before = self._sums[name]
         self._sums[name] = total + float(value), before + count
+
+
+def _writer(folder: Path) -> SummaryWriter:
+    """In a thread of its own: torch takes seconds to import, and the hub has work to do."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))

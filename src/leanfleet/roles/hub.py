@@ -91,9 +91,15 @@ async def serve(
         limits = {"queue_limit": QUEUE_LIMIT, "max_message_bytes": MAX_MESSAGE_BYTES}
         async with listening(answer, ROLE, address, keys, **limits) as endpoint:
             ending = asyncio.create_task(desk.end_in_time())
+
+            def check() -> None:
+                desk.check()
+                if ending.done():
+                    ending.result()
+
             try:
                 print(f"ready: {endpoint} (epoch {desk.epoch})", flush=True)
-                await show_until(stopped, lambda: status_line(desk.status()), desk.check)
+                await show_until(stopped, lambda: status_line(desk.status()), check)
             finally:
                 ending.cancel()
                 await asyncio.gather(ending, return_exceptions=True)
