@@ -24,7 +24,8 @@ CONFIG = """\
 name: made
 seed: 7
 learner:
-  model: {name: tiny, width: 32, inner_width: 64, layers: 1, heads: 2, vocabulary: 300, context: 64}
+  vocabulary: 1000
+  model: {name: tiny, width: 32, inner_width: 64, layers: 1, heads: 2, vocabulary: 1000, context: 64}
 """
 
 

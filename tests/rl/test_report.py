@@ -213,6 +213,12 @@ def test_bins_keep_sums_and_stay_few():
     assert sum(sums["games"] for _, sums in found) == 1_000
     assert bins.total("solved")[-1] == (1024.0, 500.0)
     assert all(rate == 0.5 for _, rate in bins.rate("solved", "games"))
+    few = Bins()
+    for place, solved in enumerate([1, 0, 0, 1, 1, 1, 1]):
+        few.add(place, "games")
+        few.add(place, "solved", solved)
+    assert few.rate("solved", "games", 3) == [(3.0, 1 / 3), (7.0, 1.0)]
+    assert few.rate("solved", "games", 100) == [(7.0, 5 / 7)]
     bins.add(3, "late")  # a place that was passed
     assert found[0][1]["late"] == 1
 

@@ -33,11 +33,27 @@ class Bins:
         for number, each in enumerate(self._bins, start=1):
             yield number * self.width, each
 
-    def rate(self, part: Hashable, whole: Hashable) -> list[tuple[float, float]]:
-        """(end of bin, part / whole), where there is something."""
-        return [
-            (end, sums[part] / sums[whole]) for end, sums in self._existing() if sums[whole] > 0
-        ]
+    def rate(
+        self, part: Hashable, whole: Hashable, least: float = 1.0
+    ) -> list[tuple[float, float]]:
+        """(end of bin, part / whole); bins are joined until a point has at least `least` of the whole.
+        What is left over in the end belongs to the last point."""
+        found: list[tuple[float, float, float]] = []  # end, part, whole
+        joined = True  # the last point has enough
+        for end, sums in self._existing():
+            if not sums[whole]:
+                continue
+            if joined:
+                found.append((float(end), sums[part], sums[whole]))
+            else:
+                _, before, of = found[-1]
+                found[-1] = float(end), before + sums[part], of + sums[whole]
+            joined = found[-1][2] >= least
+        if not joined and len(found) > 1:
+            end, last, of_last = found.pop()
+            _, before, of = found[-1]
+            found[-1] = end, before + last, of + of_last
+        return [(end, share / of) for end, share, of in found]
 
     def total(self, name: Hashable) -> list[tuple[float, float]]:
         """(end of bin, the sum up to there), from the first bin on."""

@@ -41,7 +41,8 @@ def line_plot(
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     ys += [bound for line in lines for pair in line.intervals for bound in pair]
-    x_axis = _Axis(min(xs, default=0.0), max(xs, default=1.0), LEFT, WIDTH - RIGHT)
+    least = 1.0 if all(x == int(x) for x in xs) else 0.0  # games and steps have no halves
+    x_axis = _Axis(min(xs, default=0.0), max(xs, default=1.0), LEFT, WIDTH - RIGHT, least=least)
     low = 0.0 if zero else min(ys, default=0.0)
     y_axis = _Axis(min(low, *ys, low), max(ys, default=1.0), HEIGHT - BOTTOM, TOP, round_up=True)
     parts = [
@@ -91,14 +92,21 @@ def short(value: float) -> str:
 
 
 class _Axis:
-    """From values to places, with ticks at 1, 2 or 5 times a power of ten."""
+    """From values to places, with ticks at 1, 2 or 5 times a power of ten, `least` apart."""
 
     def __init__(
-        self, low: float, high: float, start: float, end: float, *, round_up: bool = False
+        self,
+        low: float,
+        high: float,
+        start: float,
+        end: float,
+        *,
+        round_up: bool = False,
+        least: float = 0.0,
     ) -> None:
         if high <= low:
             low, high = (low - 0.5, low + 0.5) if low > 0 and not round_up else (low, low + 1.0)
-        gap = _gap(high - low)
+        gap = max(_gap(high - low), least)
         if round_up:
             low, high = math.floor(low / gap + 1e-9) * gap, math.ceil(high / gap - 1e-9) * gap
         self._low, self._high, self._start, self._end = low, high, start, end

@@ -26,6 +26,7 @@ from leanfleet.rl.told import RunFiles
 MAX_ROWS = 5_000  # of the table of theorems
 MAX_TEXT = 20_000  # characters of a statement or a configuration's line
 NEWEST_VERSIONS = 20
+GAMES = 20  # that a point of a rate has at least
 
 _WORDS = {Standing.REFUSED.value: "not elaborated"}
 _KINDS = ("tier", "topic", "family")
@@ -96,14 +97,14 @@ def _plots(story: Story, run: RunFiles) -> list[dict[str, Any]]:
     timed = probe if any(line.run_seconds > 0 for line in run.evaluations) else {}
     tiers = sorted(int(name) for kind, name in story.groups if kind == "tier")
     by_tier = [
-        Line(f"tier {tier}", curves.rate(("tier", tier, "solved"), ("tier", tier, "games")))
+        Line(f"tier {tier}", curves.rate(("tier", tier, "solved"), ("tier", tier, "games"), GAMES))
         for tier in tiers
     ]
     loss = [
         Line("trained on", training.rate("loss", "loss_count")),
         Line("held out", run.training.valid),
     ]
-    per_game = f"finished games, {curves.width:,} a point"
+    per_game = f"finished games; a point is of {GAMES} or more"
     plots = [
         _plot(
             "Probe: solved against the version of the weights",
@@ -120,7 +121,7 @@ def _plots(story: Story, run: RunFiles) -> list[dict[str, Any]]:
         _plot(
             "Games that end in an accepted proof",
             per_game,
-            [Line("all", curves.rate(("proof", "solved"), ("proof", "games"))), *by_tier],
+            [Line("all", curves.rate(("proof", "solved"), ("proof", "games"), GAMES)), *by_tier],
             percent=True,
         ),
         _plot(
@@ -138,7 +139,7 @@ def _plots(story: Story, run: RunFiles) -> list[dict[str, Any]]:
         _plot(
             "Version of the weights that played",
             per_game,
-            [Line("mean", curves.rate("version", "games"))],
+            [Line("mean", curves.rate("version", "games", GAMES))],
         ),
     ]
     return [plot for plot in plots if plot]
