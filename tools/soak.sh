@@ -3,6 +3,7 @@
 #
 #   bash tools/soak.sh lean                         # 50,000 steps through a real Lean server
 #   bash tools/soak.sh lean --steps 2000 --distinct 80 --kills 5 --out soak.json
+#   bash tools/soak.sh hub --results 1000000 --folder runs/soak --seconds 190    # in pieces
 #
 # Each is a file in tools/soak; `bash tools/soak.sh NAME --help` lists its options. They need what
 # tools/quickstart.sh installs (PYTHON names another Python that has the package).
