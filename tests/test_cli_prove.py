@@ -1,4 +1,4 @@
-"""`leanfleet prove`, `verify` and `quickstart` as a user types them, on the real Lean."""
+"""`leanfleet prove`, `verify` and `probe` as a user types them, on the real Lean."""
 
 import json
 import os
@@ -175,7 +175,7 @@ def test_verify_refuses_with_a_reason(capsys, tmp_path, proof, reason):
         (["prove", STATEMENT, "--tree", "no-such-folder/x.html"], "there is no folder"),
         (["prove", STATEMENT, "--tree", "/dev/null"], "no regular file"),
         (["verify", "--statement", STATEMENT, "--proof", "no-such-file"], "no-such-file"),
-        (["quickstart", "--config", "nothing.yaml"], "nothing.yaml"),
+        (["probe", "--config", "nothing.yaml"], "nothing.yaml"),
     ],
 )
 def test_mistakes_of_the_user_are_one_clear_line(capsys, arguments, words):
@@ -192,9 +192,9 @@ def test_a_header_that_does_not_elaborate_is_bad_input(capsys, tmp_path):
     assert "Mathlib" in capsys.readouterr().err
 
 
-def test_quickstart_shows_topics_and_tiers_and_leaves_a_report(capsys, tmp_path, root):
+def test_probe_shows_topics_and_tiers_and_leaves_a_report(capsys, tmp_path, root):
     """The smoke run on the real Lean; asked again, it shows the same without proving anew."""
-    command = ["quickstart", "--config", str(root / "configs/quickstart.yaml"), "--smoke"]
+    command = ["probe", "--config", str(root / "configs/probe.yaml"), "--smoke"]
     assert main([*command, "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
@@ -214,7 +214,7 @@ def test_quickstart_shows_topics_and_tiers_and_leaves_a_report(capsys, tmp_path,
     assert again.split("each,")[0] == shown.split("each,")[0]
 
 
-def test_quickstart_takes_the_theorems_of_a_configuration(capsys, tmp_path):
+def test_probe_takes_the_theorems_of_a_configuration(capsys, tmp_path):
     config = tmp_path / "two.yaml"
     config.write_text(
         f"name: two\nlean: {{driver: registry, processes: 1}}\nprove: {{simulations: 2}}\n"
@@ -222,11 +222,11 @@ def test_quickstart_takes_the_theorems_of_a_configuration(capsys, tmp_path):
         '  - {statement: "theorem u : 1 = 2", source: numbers}\n'
     )
     out = tmp_path / "out"
-    assert main(["quickstart", "--config", str(config), "--out", str(out)]) == 0
+    assert main(["probe", "--config", str(config), "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     assert "1 of 2 theorems proved within 2 simulations" in shown
     assert re.search(r"logic\W+1 of 1", shown) and re.search(r"numbers\W+0 of 1", shown)
     # other theorems in the same folder are refused, and put aside when asked
     config.write_text(config.read_text().replace("1 = 2", "1 = 3"))
-    assert main(["quickstart", "--config", str(config), "--out", str(out)]) == 2
+    assert main(["probe", "--config", str(config), "--out", str(out)]) == 2
     assert "--fresh" in capsys.readouterr().err

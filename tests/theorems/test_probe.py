@@ -1,4 +1,4 @@
-"""The quickstart's probe: fixed, of the test split, and a cross section of it."""
+"""The probe: fixed, of the test split, and a cross section of it."""
 
 from leanfleet.theorems import shipped
 from leanfleet.theorems.probe import PROBE, probe, smoke_probe

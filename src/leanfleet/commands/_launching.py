@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leanfleet.commands._outcome import NewProofs, curve
 from leanfleet.commands._progress import Progress, say
+from leanfleet.commands.report import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from leanfleet.roles.plan import RoleProcess
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_INFRASTRUCTURE, EXIT_INTERRUPTED = 0, 2, 4, 130
+LEFTOVERS_SECONDS = 10.0  # that they get to end by themselves
 DONE = "done"  # how a launch ended, in launcher.json: the run is over
 
 
@@ -40,6 +43,8 @@ def supervise(run: Run, processes: Sequence[RoleProcess], *, as_json: bool) -> i
     began = time.monotonic()
     cancel.clear(run.path)
     with Progress(run.path) as progress:
+        if left := launched.end_leftovers(run.path, LEFTOVERS_SECONDS):
+            progress.note(f"ended {left} processes of an earlier launch")
         teller = _Teller(run.path, progress)
         supervisor = Supervisor(
             wanted(processes),
@@ -48,6 +53,7 @@ def supervise(run: Run, processes: Sequence[RoleProcess], *, as_json: bool) -> i
             on_change=teller.changed,
             cancelled=lambda: cancel.asked(run.path),
         )
+        teller.mark = supervisor.mark
         ended = supervisor.run(lambda: teller.tick(supervisor.tasks))
         teller.over(supervisor.tasks, _word(ended))
     return _conclude(run.path, ended, supervisor.tasks, time.monotonic() - began, as_json)
@@ -58,6 +64,8 @@ class _Teller:
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder, self._progress = folder, progress
+        self._proofs = NewProofs(folder)
+        self.mark = ""
         self._states: dict[str, object] = {}
         self._behind = False  # the file could not be written: the disk is full
 
@@ -77,6 +85,8 @@ class _Teller:
     def tick(self, tasks: tuple[TaskState, ...]) -> None:
         if self._behind:
             self._say(tasks)
+        for line in self._proofs.look():
+            self._progress.note(line)
         self._progress.show(tasks)
 
     def over(self, tasks: tuple[TaskState, ...], how: str) -> None:
@@ -87,7 +97,7 @@ class _Teller:
 
         self._behind = True
         with contextlib.suppress(OSError):  # said again at the next tick
-            launched.say(self._folder, tasks, over)
+            launched.say(self._folder, tasks, mark=self.mark, over=over)
             self._behind = False
 
 
@@ -118,8 +128,12 @@ def _conclude(
     if ended.asked_by:
         say(f"stopped; leanfleet resume {folder} goes on\n", sys.stderr)
         return EXIT_INTERRUPTED
+    told = write_report(folder)
     if not as_json:
-        print(f"the run is over: {reason}. leanfleet report {folder} shows what came of it")
+        print(f"the run is over: {reason}")
+        if found := curve(folder):
+            print(found)
+        print(told)
     return EXIT_DONE
 
 

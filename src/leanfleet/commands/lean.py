@@ -70,7 +70,7 @@ def register(subparsers) -> None:
         "serve",
         "serve a pool of Lean processes on a socket until it is stopped",
         "  leanfleet lean serve --keys run/keys --endpoints run/endpoints\n"
-        "  leanfleet lean serve --config configs/quickstart.yaml --keys run/keys \\\n"
+        "  leanfleet lean serve --config configs/probe.yaml --keys run/keys \\\n"
         "      --bind 'tcp://0.0.0.0:*' --set lean.processes=8\n",
     )
     add_config(serve)

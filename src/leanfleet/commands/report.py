@@ -34,6 +34,12 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    print(write_report(arguments.folder, arguments.out))
+    return 0
+
+
+def write_report(folder: Path, page: Path | None = None) -> str:
+    """Writes the page and summary.json; a line that says what they tell. Raises ValueError."""
     import msgspec
 
     from leanfleet.evaluate.results import write_whole
@@ -42,20 +48,18 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.rl.summary import summarise
     from leanfleet.rl.told import read_run
 
-    folder: Path = arguments.folder
     run = read_run(folder)
     story = _story(folder, run)
     summary = summarise(story, run)
-    page = arguments.out or folder / files.REPORT
+    page = page or folder / files.REPORT
     text = render(story, run, summary, _tasks(folder, run))
     write_whole(folder / files.SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     write_whole(page, text.encode())
     counts = summary["counts"]
-    print(
+    return (
         f"{counts['games']:,} games, {counts['proved']:,} of {counts['theorems']:,} theorems proved, "
         f"{len(run.evaluations)} evaluations: {page}"
     )
-    return 0
 
 
 def _story(folder: Path, run: RunFiles) -> Story:

@@ -43,12 +43,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _hub(arguments: argparse.Namespace) -> None:
     from hpc.journal import Stale
     from leanfleet import eventloop
+    from leanfleet.lean.environment import LeanStartError
     from leanfleet.roles import hub
 
     try:
         eventloop.run(hub.serve(arguments.folder, arguments.attempt, arguments.bind))
-    except Stale as error:
-        raise ValueError(f"another hub serves this run now: {error}") from None
+    except Stale as error:  # its launcher may start it again: then the other one stops
+        raise LeanStartError(f"another hub serves this run now: {error}") from None
 
 
 def _lean(arguments: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ class LearnerConfig(Section):
 
     start: str | None = None
     model: ModelConfig | None = None
-    vocabulary: int = Field(2048, ge=300, le=2**20)
+    vocabulary: int = Field(2048, ge=600, le=2**20)  # bytes and Lean's symbols are in any
     ranks: int = Field(1, ge=1, le=1024)
     threads: int | None = Field(1, ge=1, le=1024)  # of a rank; None: the cores, shared out
     deepspeed: DeepSpeedConfig = DeepSpeedConfig()
@@ -77,6 +77,11 @@ class LearnerConfig(Section):
     def _fits_together(self) -> Self:
         if (self.start is None) == (self.model is None):
             raise ValueError("give one of start (weights to go on from) and model (a new network)")
+        if self.model is not None and self.model.vocabulary < self.vocabulary:
+            raise ValueError(
+                f"a tokenizer of {self.vocabulary} tokens (vocabulary) and a network that has "
+                f"{self.model.vocabulary} (model.vocabulary)"
+            )
         return self
 
 

@@ -8,7 +8,7 @@ mix.py          how many of which family and tier
 family.py       what a family is; families/ has them, one file a topic
 refuted.py      false statements with refutations, for the labelled set
 named.py        theorems by the name that a configuration gives them
-probe.py        the small part of the test split that the quickstart evaluates
+probe.py        the small part of the test split that a quickstart evaluates
 check.py        does everything elaborate, is every label proved?
 draw.py         random choices that are the same everywhere
 terms.py        Lean terms and their print

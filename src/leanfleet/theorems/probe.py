@@ -1,4 +1,4 @@
-"""The quickstart's probe: a fixed part of the test split, spread over its families and tiers.
+"""The probe: a fixed part of the test split, spread over its families and tiers.
 
 Small enough for a few minutes on a laptop; far too small for a result that is worth quoting. The
 split is in an order in which families and tiers take turns, so every n-th theorem is a cross

@@ -1,4 +1,4 @@
-"""`leanfleet quickstart`: the menu policy on a probe of the test split, and what came of it."""
+"""`leanfleet probe`: the menu policy on a probe of the test split, and what came of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SMOKE_SIMULATIONS = 8
 ALL = "all"
 
 _EXAMPLES = """\
-  leanfleet quickstart --config configs/quickstart.yaml
-  leanfleet quickstart --config configs/quickstart.yaml --smoke --out runs/smoke
-  leanfleet quickstart --config configs/examples.yaml --out runs/examples
+  leanfleet probe --config configs/probe.yaml
+  leanfleet probe --config configs/probe.yaml --smoke --out runs/smoke
+  leanfleet probe --config configs/examples.yaml --out runs/examples
 
 The same command goes on where it was stopped, or shows again what is there.
 exit codes: 0 evaluated (however much was proved), 2 bad input, 4 infrastructure.
@@ -34,7 +34,7 @@ exit codes: 0 evaluated (however much was proved), 2 bad input, 4 infrastructure
 def register(subparsers) -> None:
     parser = add_parser(
         subparsers,
-        "quickstart",
+        "probe",
         "evaluate the menu policy on a probe of the test split",
         _EXAMPLES,
     )
@@ -51,7 +51,7 @@ def register(subparsers) -> None:
         "--fresh", action="store_true", help="put what the folder has aside and begin anew"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="runs/quickstart, or runs/smoke with --smoke"
+        "--out", type=Path, metavar="FOLDER", help="runs/probe, or runs/probe-smoke with --smoke"
     )
     parser.set_defaults(run=_run)
 
@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.roles.lean import local_server
 
     config = load_config(arguments.config, arguments.overrides)
-    folder = arguments.out or Path("runs/smoke" if arguments.smoke else "runs/quickstart")
+    folder = arguments.out or Path("runs/probe-smoke" if arguments.smoke else "runs/probe")
     simulations = config.prove.simulations
     settings = Settings(
         simulations=min(simulations, SMOKE_SIMULATIONS) if arguments.smoke else simulations,

@@ -1,0 +1,339 @@
+"""Soak of a run: its roles killed one after the other, all at once, and its hub put to sleep.
+
+A run on real Lean with a small network is launched as people launch it. Every few seconds something is
+lost: SIGKILL for a role's process group (of a world of provers one rank, of the Lean server one Lean
+process, too), SIGKILL for all of them and the launcher (`leanfleet resume` goes on), SIGSTOP of the hub
+for longer than its leases, and a second hub started by hand. Then the run ends by itself, and the
+journal is read: given = finished + handed back + expired + in flight, every claim judged once, its rows
+in the replay once and in the journal's order, the learner's steps without a gap or a second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from hpc import journal, launched
+from leanfleet.rl import files
+from leanfleet.rl.config import load_run_config
+from leanfleet.rl.records import GameResult, Judged, Leased, decode
+from leanfleet.rl.replay import read_manifests
+from leanfleet.roles.watching import audit_of_journal
+from leanfleet.train.record import NAME as RECORD
+from leanfleet.train.record import lines
+from leanfleet.train.transitions import read_shard
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTS = (
+    "prover", "lean", "hub", "learner", "policy", "evaluator",
+    "a rank", "a Lean process", "a learner's rank", "everything", "hub asleep", "two hubs",
+)  # fmt: skip
+CONFIG = """\
+name: faults
+theorems: train
+limit: {theorems}
+lean: {{driver: {driver}, processes: 1, verify_processes: 1, heartbeats: 2000, seconds: 60.0}}
+policy: {{threads: 1, longest: 24, lanes: 8}}
+matchmaker: {{simulations: 6, max_simulations: 12, disproof: 0.0}}
+hub: {{lease_seconds: {lease}}}
+prover: {{ranks: 2, searches: 2}}
+replay: {{rows_of_a_theorem: 4}}
+learner:
+  model: {{name: faults, layers: 1, width: 32, heads: 2, inner_width: 64, vocabulary: 600, context: 256}}
+  vocabulary: 600
+  first_rows: 10
+  round_steps: 4
+  batch_rows: 4
+evaluate: {{theorems: smoke-probe, simulations: 3, every: 5, searches: 2}}
+until: {{minutes: {minutes}}}
+"""
+
+
+def main() -> int:
+    """Exit 0: everything adds up. 1: it does not. 2: bad input."""
+    options = _options()
+    unknown = set(options.faults) - set(FAULTS)
+    if unknown or options.seconds < options.every:
+        print(f"soak faults: no such fault: {', '.join(unknown) or '--seconds is too short'}")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="soak-faults-") as place:
+        folder = (options.run or Path(place) / "run").resolve()
+        soak = Soak(folder, options)
+        result = soak.run()
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    print(text, end="")
+    if options.out is not None:
+        options.out.write_text(text, encoding="utf-8")
+    return 1 if result["problems"] else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/soak.sh faults", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, help="of faults (%(default)s)")
+    parser.add_argument("--every", type=float, default=20.0, help="between two (%(default)s)")
+    parser.add_argument("--lease", type=float, default=15.0, help="of the hub (%(default)s s)")
+    parser.add_argument("--theorems", type=int, default=600, help="(%(default)s)")
+    parser.add_argument("--driver", default="auto", help="Lean's (%(default)s)")
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), metavar="FAULT")
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="keep the run here")
+    parser.add_argument("--out", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+class Soak:
+    """One run and what is done to it."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.options = folder, options
+        self.random = random.Random(options.seed)
+        self.launcher: subprocess.Popen | None = None
+        self.hands: list[subprocess.Popen] = []  # hubs started by hand
+        self.done: Counter[str] = Counter()
+        self.problems: list[str] = []
+
+    def run(self) -> dict:
+        """What came of it."""
+        options = self.options
+        config = self.folder.with_name(self.folder.name + ".yaml")
+        config.parent.mkdir(parents=True, exist_ok=True)
+        minutes = (options.seconds + 4 * options.every) / 60
+        text = CONFIG.format(
+            theorems=options.theorems, driver=options.driver, lease=options.lease, minutes=minutes
+        )
+        config.write_text(text, encoding="utf-8")
+        began = time.monotonic()
+        try:
+            self._launch("launch", str(config), "--out", str(self.folder))
+            self._wait_for_games()
+            self._faults()
+            self._end(minutes * 60 + 600)
+        finally:
+            self._stop()
+        found = self._audit()
+        return {
+            "command": "bash tools/soak.sh " + " ".join(["faults", *sys.argv[1:]]),
+            "commit": _commit(),
+            "seed": options.seed,
+            "seconds": round(time.monotonic() - began, 1),
+            "faults": dict(self.done),
+            **found,
+            "problems": self.problems,
+        }
+
+    # --- faults -------------------------------------------------------------------------------------
+
+    def _faults(self) -> None:
+        """Each kind in turn, in an order drawn from the seed, until the time is over."""
+        end = time.monotonic() + self.options.seconds
+        order: list[str] = []
+        while time.monotonic() < end and not self._over():
+            if not order:
+                order = self.random.sample(self.options.faults, len(self.options.faults))
+            fault = order.pop()
+            if self._fault(fault):
+                self.done[fault] += 1
+            time.sleep(self.options.every)
+
+    def _fault(self, fault: str) -> bool:
+        """Whether there was something to lose."""
+        if fault == "everything":
+            processes = [each for role in launched_roles(self.folder) for each in role]
+            assert self.launcher is not None
+            self.launcher.kill()
+            kill(processes)
+            self.launcher.wait()
+            self._launch("resume", str(self.folder))
+            return bool(processes)
+        if fault == "hub asleep":
+            found = tree(self.folder, "hub")
+            for each in found:
+                each.suspend()
+            time.sleep(1.5 * self.options.lease)
+            for each in found:
+                each.resume()
+            return bool(found)
+        if fault == "two hubs":
+            command = [sys.executable, "-m", "leanfleet.cli", "role", "hub", str(self.folder)]
+            self.hands.append(subprocess.Popen(command, stdout=_NOWHERE, stderr=_NOWHERE))
+            return True
+        if fault in ("a rank", "a Lean process", "a learner's rank"):
+            role = {"a rank": "prover", "a Lean process": "lean", "a learner's rank": "learner"}
+            found = tree(self.folder, role[fault])[1:]  # not the first, which started the others
+            names = {"a rank": "python", "a Lean process": "node", "a learner's rank": "python"}
+            found = [each for each in found if names[fault] in _name(each)]
+            found = [self.random.choice(found)] if found else []
+        else:
+            found = tree(self.folder, fault)
+        kill(found)
+        return bool(found)
+
+    # --- the run ------------------------------------------------------------------------------------
+
+    def _launch(self, *command: str) -> None:
+        log = (self.folder.parent / "launcher.log").open("ab")
+        words = [sys.executable, "-m", "leanfleet.cli", *command]
+        self.launcher = subprocess.Popen(words, stdout=log, stderr=log, cwd=ROOT)
+
+    def _wait_for_games(self) -> None:
+        deadline = time.monotonic() + 300
+        while not any((self.folder / files.JOURNAL).glob("*.log")):
+            assert self.launcher is not None
+            if self.launcher.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.folder.parent / "launcher.log").read_text())
+            time.sleep(0.5)
+
+    def _over(self) -> bool:
+        return (self.folder / files.OVER).exists()
+
+    def _end(self, seconds: float) -> None:
+        """The launcher ends by itself, with 0."""
+        assert self.launcher is not None
+        try:
+            code = self.launcher.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.problems.append(f"the run did not end within {seconds:.0f} s")
+            return
+        if code != 0:
+            log = (self.folder.parent / "launcher.log").read_text()[-2000:]
+            self.problems.append(f"the launcher ended with {code}: {log}")
+
+    def _stop(self) -> None:
+        for hand in self.hands:
+            hand.kill()
+            hand.wait()
+        if self.launcher is not None and self.launcher.poll() is None:
+            kill([each for role in launched_roles(self.folder) for each in role])
+            self.launcher.kill()
+            self.launcher.wait()
+        own = {os.getpid(), *(each.pid for each in psutil.Process().parents())}
+        left = [
+            each
+            for each in psutil.process_iter()
+            if each.pid not in own and str(self.folder) in _command(each)
+        ]
+        if left:
+            self.problems.append(f"left behind: {[_command(each) for each in left][:3]}")
+            kill(left)
+
+    # --- what came of it ------------------------------------------------------------------------------
+
+    def _audit(self) -> dict:
+        audit = audit_of_journal(self.folder, load_run_config(self.folder / files.CONFIG))
+        self.problems += audit.problems
+        leased: set[str] = set()
+        results: Counter[str] = Counter()
+        judged: Counter[str] = Counter()
+        rows = []
+        for data in journal.read(self.folder / files.JOURNAL):
+            record = decode(data)
+            match record:
+                case Leased():
+                    leased.add(record.lease)
+                case GameResult():
+                    results[record.lease] += 1
+                case Judged():
+                    judged[record.lease] += 1
+                    rows += record.rows
+        shards = read_manifests(self.folder / files.REPLAY)
+        replayed = [
+            row for shard in shards for row in read_shard(self.folder / files.REPLAY / shard.name)
+        ]
+        if [row.key for row in replayed] != [row.key for row in rows]:
+            self.problems.append(f"{len(replayed)} rows in the replay, {len(rows)} in the journal")
+        for what, counts in (("result", results), ("verdict", judged)):
+            twice = [lease for lease, count in counts.items() if count > 1]
+            if twice:
+                self.problems.append(f"{len(twice)} games have a {what} twice in the journal")
+        if set(results) - leased:
+            self.problems.append("results of games that were never given")
+        steps = self._steps()
+        return {
+            "counts": audit.counts,
+            "rows": len(rows),
+            "epochs": len(list((self.folder / files.JOURNAL / "epochs").glob("[0-9]*[0-9]"))),
+            "learner_steps": steps,
+            "versions": len(list((self.folder / files.WEIGHTS).glob("v*"))),
+        }
+
+    def _steps(self) -> int:
+        """Of the learner's record, which must have every one once."""
+        found = [
+            line["step"]
+            for line in lines(self.folder / files.LEARNER / RECORD)
+            if line["kind"] == "step"
+        ]
+        if found != list(range(1, len(found) + 1)):
+            self.problems.append(f"the learner's steps are not 1 … {len(found)}: {found[:20]} …")
+        return len(found)
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+_NOWHERE = subprocess.DEVNULL
+
+
+def launched_roles(folder: Path) -> list[list[psutil.Process]]:
+    """The processes of every task that runs, each with all below it."""
+    said = launched.read(folder)
+    return [_tree(task.pid) for task in said.tasks if task.runs] if said else []
+
+
+def tree(folder: Path, role: str) -> list[psutil.Process]:
+    """The processes of one role."""
+    said = launched.read(folder)
+    tasks = said.tasks if said else ()
+    return [each for task in tasks if task.role == role and task.runs for each in _tree(task.pid)]
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    """SIGKILL for all that are still there."""
+    for process in processes:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+def _commit() -> str:
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
+    )
+    return found.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
