@@ -272,6 +272,7 @@ class ProcessStatus(Struct, frozen=True):
     states: int
     rss_bytes: int
     age_seconds: float
+    busy_seconds: float = 0.0  # that a request was executing
 
 
 class LeanStatus(Struct, frozen=True, tag="lean_status"):

@@ -85,6 +85,7 @@ class LeanProcess:
         self.steps = 0
         self.rss_bytes = 0
         self.mean_seconds = 0.01  # of a turn, moving
+        self.busy_seconds = 0.0  # of all turns
         self.draining = ""  # the reason, once it takes no new work
         self.retired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._resident = resident
@@ -130,6 +131,7 @@ class LeanProcess:
             states=self.states,
             rss_bytes=self.rss_bytes,
             age_seconds=time.monotonic() - self._born,
+            busy_seconds=self.busy_seconds,
         )
 
     # --- turns ----------------------------------------------------------------------------------
@@ -166,7 +168,9 @@ class LeanProcess:
                 await self._free_garbage()
             return await work(self)
         finally:
-            self.mean_seconds += 0.05 * (time.monotonic() - began - self.mean_seconds)
+            seconds = time.monotonic() - began
+            self.busy_seconds += seconds
+            self.mean_seconds += 0.05 * (seconds - self.mean_seconds)
             self._turn.release()
             self._after_turn()
 
