@@ -157,7 +157,7 @@ class Hub:
         except TimeoutError:
             line = b""
         if not line.startswith(b"ready:"):
-            raise SystemExit((self.run / "hub.log").read_text()[-4000:])
+            raise RuntimeError((self.run / "hub.log").read_text()[-4000:])
         seconds = time.monotonic() - began
         if note:
             self.kept.starts.append((self.acknowledged.count, round(seconds, 2)))
@@ -179,13 +179,15 @@ class Hub:
         await self.start()
         async with asyncio.timeout(START_SECONDS):
             if await first.wait() == 0:
-                raise SystemExit("a hub that was taken over ended as if nothing had happened")
+                raise RuntimeError("a hub that was taken over ended as if nothing had happened")
 
     async def full(self, seconds: float) -> None:
         """None of its files can grow."""
         pid, (soft, hard) = self.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
         await asyncio.sleep(seconds)
+        if self.process.returncode is not None:
+            raise RuntimeError(f"a full disk ended the hub: {self.process.returncode}")
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     async def stop(self) -> None:
@@ -272,14 +274,17 @@ async def _piece(
         asyncio.create_task(_watch(options, hub, kept, acknowledged, quiet)),
         asyncio.create_task(_faults(options, hub, kept, acknowledged, quiet)),
     ]
+    work = asyncio.create_task(fleet.work(enough))
+    pending = {work, *beside}
     try:
-        await fleet.work(enough)
+        while not work.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
     finally:
-        for task in beside:
-            if task.done() and task.exception() is not None:
-                raise task.exception()
+        for task in (work, *beside):
             task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        await asyncio.gather(work, *beside, return_exceptions=True)
     kept.seconds += time.monotonic() - began
     kept.waits = (kept.waits + fleet.waits)[-100_000:]
     seen = {"silent": fleet.silent, "vanished": fleet.vanished, "unreachable": fleet.unreachable}
@@ -295,6 +300,8 @@ async def _watch(options, hub: Hub, kept: Kept, acknowledged: Acknowledged, quie
         before, began, undisturbed = acknowledged.count, time.monotonic(), quiet.is_set()
         while time.monotonic() - began < WINDOW:
             await asyncio.sleep(0.1)
+            if quiet.is_set() and hub.process.returncode is not None:
+                raise RuntimeError((hub.run / "hub.log").read_text()[-4000:])
             undisturbed = undisturbed and quiet.is_set()
             if acknowledged.count // step > after:
                 after = acknowledged.count // step

@@ -7,6 +7,7 @@ both sides are translated in this one place.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -169,13 +170,19 @@ async def show_until(
         if time.monotonic() - shown >= every:
             shown = time.monotonic()
             text, end = (f"\r\x1b[2K{line()}", "") if terminal else (line(), "\n")
-            print(text, file=sys.stderr, end=end, flush=True)
+            _say(text, end)
         try:
             async with asyncio.timeout(TERMINAL_EVERY_SECONDS):
                 await stopped.wait()
         except TimeoutError:
             continue  # time for the next look
-    print("\nstopping" if terminal else "stopping", file=sys.stderr, flush=True)
+    _say("\nstopping" if terminal else "stopping")
+
+
+def _say(text: str, end: str = "\n") -> None:
+    """A log on a full disk takes nothing: that ends no role."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, end=end, flush=True)
 
 
 def _reachable(endpoint: str) -> str:
