@@ -144,6 +144,12 @@ def test_it_is_a_function_of_its_events(events, seed):
         else:
             second.finished(draft.theorem, what, disprove=draft.disprove, length=2)
     assert second.records == first.records
+    standings = [first.standing(theorem) for theorem in range(6)]
+    assert first.counts() == {each: standings.count(each) for each in Standing} == second.counts()
+    third = Matchmaker(6, CONFIG, seed)
+    third.restore(first.assigned, first.values())
+    assert third.records == first.records and third.counts() == first.counts()
+    assert third.assign() == second.assign() == first.assign()
     assert [second.assign() for _ in range(8)] == [first.assign() for _ in range(8)]
     assert sum(record.in_flight for record in first.records) <= 6 + len(flying)
 

@@ -89,7 +89,9 @@ class Matchmaker:
         self.records = [Record() for _ in range(theorems)]
         self.assigned = 0
         self._weights = WeightTree([config.new_weight] * theorems)
-        self._changed: set[int] = set()  # theorems whose weight is not yet as `weight` says
+        self._standings = [Standing.NEW] * theorems
+        self._counts = dict.fromkeys(Standing, 0) | {Standing.NEW: theorems}
+        self._changed: set[int] = set()  # theorems of which the three above don't know the newest
 
     def standing(self, theorem: int) -> Standing:
         record = self.records[theorem]
@@ -202,10 +204,8 @@ class Matchmaker:
 
     def counts(self) -> dict[Standing, int]:
         """Theorems by standing."""
-        found = dict.fromkeys(Standing, 0)
-        for theorem in range(len(self.records)):
-            found[self.standing(theorem)] += 1
-        return found
+        self._refresh()
+        return dict(self._counts)
 
     # --- as plain values ----------------------------------------------------------------------------
 
@@ -229,7 +229,13 @@ class Matchmaker:
         self._changed.update(values)
 
     def _refresh(self) -> None:
-        """Weights are looked at when one is drawn: many events of a theorem cost one change."""
+        """Only when one is drawn or counted: many events of a theorem cost one change."""
+        for theorem in self._changed:
+            now, before = self.standing(theorem), self._standings[theorem]
+            if now is not before:
+                self._standings[theorem] = now
+                self._counts[before] -= 1
+                self._counts[now] += 1
         if len(self._changed) * 4 > len(self.records):
             self._weights = WeightTree([self.weight(each) for each in range(len(self.records))])
         else:
