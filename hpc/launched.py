@@ -11,9 +11,10 @@ import socket
 import time
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from hpc import processes
 from hpc.files import read_json, write_whole
@@ -70,6 +71,7 @@ class Launched(Struct, frozen=True):
     host: str
     tasks: tuple[TaskState, ...]
     updated: float  # seconds since 1970
+    mark: Annotated[str, Meta(pattern=r"^([0-9a-f]{16})?$")] = ""  # of its processes
     over: str = ""  # how the launch ended; "" while it goes on
 
     @property
@@ -82,11 +84,20 @@ class Launched(Struct, frozen=True):
         return not self.over and self.is_here and processes.lives(self.pid, self.began)
 
 
-def say(folder: Path, tasks: tuple[TaskState, ...], over: str = "") -> None:
+def end_leftovers(folder: Path, patience: float) -> int:
+    """Ends what an earlier launch left running on this machine; how many processes there were.
+
+    To be called by whoever holds the run's lock: then no launch is at work.
+    """
+    said = read(folder)
+    return processes.end(f"{said.mark}/", patience) if said is not None and said.mark else 0
+
+
+def say(folder: Path, tasks: tuple[TaskState, ...], *, mark: str = "", over: str = "") -> None:
     """Writes the file of this process's launch. Raises OSError."""
     pid = os.getpid()
     began = processes.began(pid) or 0.0
-    said = Launched(pid, began, socket.gethostname(), tasks, time.time(), over)
+    said = Launched(pid, began, socket.gethostname(), tasks, time.time(), mark, over)
     write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(said)), sync=False)
 
 

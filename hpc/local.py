@@ -122,7 +122,7 @@ class Supervisor:
         self._rule = restarts or Restarts()
         self._on_change, self._cancelled = on_change, cancelled
         self._tasks = [_Task(each, next_attempt(logs, each.role, each.task)) for each in wanted]
-        self._mark = secrets.token_hex(8)
+        self.mark = secrets.token_hex(8)
         self._keeper: subprocess.Popen | None = None
         self._kept = float("-inf")
         self._signals: list[signal.Signals] = []
@@ -146,7 +146,7 @@ class Supervisor:
                     self._step(tick)
                 self._stop(tick)
             finally:
-                processes.kill(f"{self._mark}/")
+                processes.kill(f"{self.mark}/")
                 self._reap()
         if self._given_up:
             return self._given_up
@@ -234,7 +234,7 @@ class Supervisor:
         wanted, number = task.wanted, task.attempt
         binding = [sys.executable, "-I", "-S", with_parent.__file__, str(os.getpid())]
         argv = [str(number) if word == ATTEMPT else word for word in wanted.argv]
-        mark = {processes.MARK: f"{self._mark}/{wanted.name}.{number}/"}
+        mark = {processes.MARK: f"{self.mark}/{wanted.name}.{number}/"}
         task.since, task.date = time.monotonic(), time.time()
         try:
             self._logs.mkdir(exist_ok=True)
@@ -271,7 +271,7 @@ class Supervisor:
         self._kept = now
         if self._keeper is None or self._keeper.poll() is not None:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "hpc.keeper", f"{self._mark}/", str(KEEPER_SECONDS)],
+                [sys.executable, "-m", "hpc.keeper", f"{self.mark}/", str(KEEPER_SECONDS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -292,7 +292,7 @@ class Supervisor:
                     self._ask_to_stop(task)
             while any(task.runs for task in self._tasks if task.wanted.stage == stage):
                 if self._is_impatient:
-                    processes.kill(f"{self._mark}/")
+                    processes.kill(f"{self.mark}/")
                 self._step(tick)
 
     @property
@@ -352,7 +352,7 @@ class Supervisor:
         self._on_change(self.tasks)
 
     def _mark_of(self, task: _Task) -> str:
-        return f"{self._mark}/{task.wanted.name}.{task.attempt - 1}/"
+        return f"{self.mark}/{task.wanted.name}.{task.attempt - 1}/"
 
     def _told(self, task: _Task) -> TaskState:
         wanted, number = task.wanted, max(0, task.attempt - 1)

@@ -211,17 +211,16 @@ def process(role, script, **more):
     return RoleProcess(role, 0, command, 1, 100, **more)
 with alone_in(folder):
     sys.exit(supervise(reopen(folder), [
-        process("hub", "say:I am the hub"),
+        process("hub", sys.argv[3] if len(sys.argv) > 3 else "say:I am the hub"),
         process("prover", "first:1:exit:3", finite=True),
         process("learner", f"until:{folder}/go,exit:0", finite=True),
     ], as_json=True))
 """
 
 
-def launch_fakes(folder: Path, **streams) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER, str(folder), str(FAKE)], text=True, **streams
-    )
+def launch_fakes(folder: Path, *hub: str, **streams) -> subprocess.Popen:
+    command = [sys.executable, "-c", LAUNCHER, str(folder), str(FAKE), *hub]
+    return subprocess.Popen(command, text=True, **streams)
 
 
 @pytest.fixture
@@ -298,6 +297,24 @@ def test_a_run_outlives_its_terminal_and_is_stopped_in_order(run):
         process.wait()
     assert launched.read(run.path).over == "stopped"
     assert _says(run.path).splitlines()[-1] == "hub SIGTERM"
+
+
+def test_a_new_launch_begins_when_the_last_of_an_earlier_one_is_gone(run):
+    """Here launcher and keeper were killed, and a hub that does not listen lives on."""
+    first = launch_fakes(run.path, "deaf", stderr=subprocess.DEVNULL)
+    wait(lambda: (run.path / "notes").exists() and _says(run.path).count("begins") == 4)
+    children = psutil.Process(first.pid).children()
+    keeper = next(each for each in children if "hpc.keeper" in each.cmdline())
+    hub = psutil.Process(launched.read(run.path).tasks[0].pid)
+    keeper.kill()
+    first.kill()
+    first.wait()
+    assert _lives(hub)
+    second = launch_fakes(run.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait(lambda: _says(run.path).count("hub begins") == 2)
+    assert not _lives(hub)
+    assert cli.main(["cancel", str(run.path)]) == 0
+    assert "of an earlier launch" in second.communicate(timeout=PATIENCE)[1]
 
 
 def test_a_process_that_only_has_the_id_is_not_signalled(run, capsys):
