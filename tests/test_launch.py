@@ -410,6 +410,7 @@ def test_a_run_is_killed_as_a_whole_leaves_nothing_and_is_resumed_to_its_end(
     assert cli.main(["status", str(folder), "--audit", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert row["audit"]["reconcile"] and row["audit"]["notes"] == []
+    assert row["audit"]["counts"]["to_judge"] == 0
     assert row["audit"]["counts"]["proofs"] >= 1 and row["over"] == ended["reason"]
     assert cli.main(["resume", str(folder)]) == 0
     assert "nothing is left to do" in capsys.readouterr().out

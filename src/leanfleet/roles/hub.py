@@ -65,6 +65,7 @@ SNAPSHOT_RECORDS = 100_000  # of the journal: what a restart reads at most, but 
 LEASE_SEARCHES = 2  # times the longest search, and a lease ends though its worker lives
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
+LAST_SECONDS = 90.0  # that the last claims of a run get to be judged
 CLOCK = "hub.json"  # seconds that hubs of the run have been at work
 
 
@@ -100,6 +101,7 @@ async def serve(
             try:
                 print(f"ready: {endpoint} (epoch {desk.epoch})", flush=True)
                 await show_until(stopped, lambda: status_line(desk.status()), check)
+                await desk.judge_the_last(LAST_SECONDS)
             finally:
                 ending.cancel()
                 await asyncio.gather(ending, return_exceptions=True)
@@ -241,6 +243,13 @@ class Reception:
         """Raises what ended the hub's own work."""
         if self._hub.trouble is not None:
             raise self._hub.trouble
+
+    async def judge_the_last(self, seconds: float) -> None:
+        """Of a run that is over, before its hub ends: nobody starts another one to judge the rest."""
+        deadline = time.monotonic() + seconds
+        while self.over and self._hub.ledger.claims and time.monotonic() < deadline:
+            self.check()
+            await asyncio.sleep(0.1)
 
     async def end_in_time(self) -> None:
         """Writes what there is to watch, and says when the run is over."""

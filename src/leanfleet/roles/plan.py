@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # The order of stopping: provers hand back their games, so the hub still answers; the learner and the
 # evaluator save; then the hub, and last what all the others ask.
 STAGES = {"prover": 0, "learner": 1, "evaluator": 1, "hub": 2, "policy": 3, "lean": 3}
-PATIENCE = {"learner": 120.0}  # seconds between SIGTERM and SIGKILL: a checkpoint is written
+# Seconds between SIGTERM and SIGKILL: a checkpoint is written, the last claims are judged.
+PATIENCE = {"learner": 120.0, "hub": 120.0}
 USUAL_PATIENCE = 30.0
 
 # Megabytes resident, measured with configs/learn.yaml's network; Lean's are in the configuration.
