@@ -27,6 +27,6 @@ def test_a_run_whose_processes_are_killed_loses_nothing(tmp_path, root):
     assert counts["finished"] > 0 and sum(found["faults"].values()) >= 3
     ended = (counts["finished"], counts["handed_back"], counts["expired"], counts["in_flight"])
     assert counts["given"] == sum(ended)
-    assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "run" / "report.html").read_text().startswith("<!DOCTYPE html>")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["counts"]["games"] == counts["finished"]
