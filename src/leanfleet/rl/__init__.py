@@ -8,7 +8,11 @@ records       what the hub's journal holds
 ledger        the state of a run's games: a function of its records
 hub           hands out games, keeps results, has claims judged
 judge         the verdict on a claim, and its rows
-replay        the rows as shards
+replay        the rows as shards; proofs: every proof that improved on what was known
+theorems      those of a run, as they were when it began
+prover        a rank's games; desk: rank 0's stock of them, and results until the hub has them
+evaluation    which versions of the weights are due, and what came of each
+board         what TensorBoard shows of a hub
 window        which of them a round of training has: pure
 rounds        what each round has seen, and its rows as samples
 learner       a rank that trains, round after round; with torch

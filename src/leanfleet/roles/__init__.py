@@ -1,11 +1,15 @@
 """One process type per file: each joins a part of leanfleet to `hpc`'s sockets and run folder.
 
 lean.py      the Lean server, its clients over the wire, and a server inside the own process
+hub.py       the run's games, verdicts and rows behind a socket
+prover.py    an MPI world that searches
+evaluator.py a probe again and again, with the weights of one version each
 learner.py   the parent of the ranks that learn from a run
 policy.py    a network's server, clients of all its ranks, and a service inside the own process
 policies.py  what `--policy` names, opened
 plan.py      which processes a run consists of; preflight.py what can be found out before they start
 begin.py     a run from its configuration, begun or opened again
 watching.py  what a run says of itself: its hub, or its journal
+roving.py    requests to whoever serves a role now
 serving.py   what serving roles share: signals, keys, sockets, the address, status lines
 """
