@@ -100,7 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full-seconds", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="of the run, kept; an earlier one goes on")
-    parser.add_argument("--seconds", type=float, help="of this piece; `--results` ends the last")
+    parser.add_argument("--seconds", type=float, help="of this piece; the last is the accounts")
     parser.add_argument("--out", type=Path, help="the summary, as JSON")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--attempt", type=int, default=0, help=argparse.SUPPRESS)
@@ -223,12 +223,15 @@ async def _soak(options: argparse.Namespace, run: Path) -> int:
         kept.sent_again,
     )
     hub = Hub(run, kept, acknowledged)
+    worked = False
     try:
         await hub.start()
-        await _piece(options, run, hub, kept, acknowledged)
+        if acknowledged.count < options.results:
+            await _piece(options, run, hub, kept, acknowledged)
+            worked = True
         kept.outcomes = {epoch: bytes(codes) for epoch, codes in acknowledged.outcomes.items()}
         kept.sent_again = acknowledged.sent_again
-        if acknowledged.count < options.results:
+        if worked and options.seconds is not None:  # the accounts are a piece of their own
             await hub.stop()
             kept_path.write_bytes(msgspec.msgpack.encode(kept))
             print(
