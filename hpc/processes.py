@@ -1,7 +1,8 @@
 """Processes of this machine that belong together, found by a mark in their environment.
 
-A mark outlives sessions, process groups and parents: MPI's ranks and Lean's processes begin sessions
-of their own, and what a killed parent leaves behind still carries it. Knows no programs.
+A mark outlives sessions, process groups and parents: MPI's ranks begin sessions of their own, and what
+a killed parent leaves behind still carries it. What gets a clean environment (Lean's processes) carries
+none: whoever starts it must see that it ends with its parent. Knows no programs.
 """
 
 from __future__ import annotations
