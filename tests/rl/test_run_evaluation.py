@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from leanfleet.messages import Theorem
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
 from leanfleet.rl.ledger import Game
-from leanfleet.rl.proofs import Proofs, read_proofs
+from leanfleet.rl.proofs import Proofs, read_proofs, write_lean
 from leanfleet.rl.records import Judged
 
 
@@ -75,3 +75,7 @@ def test_proofs_that_improve_are_kept_and_a_restart_writes_the_same(tmp_path):
         again.judged(number, game, record)
     again.begin()
     assert read_proofs(path) == found
+
+    assert write_lean(tmp_path / "proofs", found, theorems) == 1  # b is disproved
+    (file,) = (tmp_path / "proofs").iterdir()
+    assert file.name == "a.lean" and "theorem a : True := by\n  trivial" in file.read_text()

@@ -44,6 +44,7 @@ def write_report(folder: Path, page: Path | None = None) -> str:
 
     from leanfleet.evaluate.results import write_whole
     from leanfleet.rl import files
+    from leanfleet.rl.proofs import read_proofs, write_lean
     from leanfleet.rl.report import render
     from leanfleet.rl.summary import summarise
     from leanfleet.rl.told import read_run
@@ -55,10 +56,11 @@ def write_report(folder: Path, page: Path | None = None) -> str:
     text = render(story, run, summary, _tasks(folder, run))
     write_whole(folder / files.SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     write_whole(page, text.encode())
+    write_lean(folder / files.LEAN_FILES, read_proofs(folder / files.PROOFS), run.theorems)
     counts = summary["counts"]
     return (
         f"{counts['games']:,} games, {counts['proved']:,} of {counts['theorems']:,} theorems proved, "
-        f"{len(run.evaluations)} evaluations: {page}"
+        f"{len(run.evaluations)} evaluations: {page}, {folder / files.LEAN_FILES}/*.lean"
     )
 
 

@@ -140,10 +140,16 @@ class Results:
 
 def proof_file(row: Attempt, attempts: int) -> str:
     """The name of an attempt's `.lean` file, the same in every run."""
-    safe = re.sub(r"[^\w.-]", "_", row.theorem)[:100].lstrip(".")
-    if safe != row.theorem:
-        safe += "-" + hashlib.sha256(row.theorem.encode()).hexdigest()[:8]
+    safe = file_stem(row.theorem)
     return f"{safe}.{row.attempt}.lean" if attempts > 1 else f"{safe}.lean"
+
+
+def file_stem(theorem: str) -> str:
+    """What a theorem's files are called: no name leads elsewhere, and no two are the same."""
+    safe = re.sub(r"[^\w.-]", "_", theorem)[:100].lstrip(".")
+    if safe != theorem:
+        safe += "-" + hashlib.sha256(theorem.encode()).hexdigest()[:8]
+    return safe
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:

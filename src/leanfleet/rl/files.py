@@ -13,6 +13,7 @@ learner/             tokenizer, rounds, checkpoints, record.jsonl
 weights/v1 v2 …      published by the learner; best.json names the best by the probe
 eval/v000001/ …      an evaluation each; eval/eval.jsonl: a line per evaluation
 proofs.jsonl         every proof that improved on what was known, with its verdict's key
+proofs/NAME.lean     the best proof of each theorem as a file that checks alone; the report makes them
 logs/                ROLE.TASK.ATTEMPT.log
 tb/ROLE/             TensorBoard
 over.json            why the run is over; what is finite ends by itself when it is there
@@ -27,7 +28,7 @@ JOURNAL, REPLAY = "journal", "replay"
 LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"
 DONE = "done.json"  # in LEARNER: it has published its last weights
 EVALUATIONS, EVALUATION_LINES = "eval", "eval.jsonl"
-PROOFS = "proofs.jsonl"
+PROOFS, LEAN_FILES = "proofs.jsonl", "proofs"
 LOGS, TENSORBOARD = "logs", "tb"
 OVER = "over.json"
 SUMMARY, REPORT = "summary.json", "report.html"

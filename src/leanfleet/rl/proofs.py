@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from leanfleet.evaluate.results import write_whole
+from leanfleet.evaluate.results import file_stem, write_whole
+from leanfleet.lean.compose import lean_file
 from leanfleet.messages import Theorem
 from leanfleet.rl.ledger import Game
 from leanfleet.rl.records import Judged
@@ -143,3 +144,19 @@ def read_proofs(path: Path) -> list[KnownProof]:
         return [msgspec.json.decode(line, type=KnownProof) for line in whole.splitlines()]
     except msgspec.MsgspecError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def write_lean(folder: Path, proofs: Iterable[KnownProof], theorems: Sequence[Theorem]) -> int:
+    """The last proof of each theorem as a file that checks alone; how many there are. Files that are
+    there already and equal stay as they are. Raises ValueError where there is no room."""
+    known = {theorem.name: theorem for theorem in theorems}
+    last = {
+        proof.theorem: proof for proof in proofs if not proof.disproof and proof.theorem in known
+    }
+    folder.mkdir(exist_ok=True)
+    for name, proof in last.items():
+        data = lean_file(known[name], proof.proof).encode()
+        path = folder / f"{file_stem(name)}.lean"
+        if not path.exists() or path.read_bytes() != data:
+            write_whole(path, data, sync=False)
+    return len(last)
