@@ -148,8 +148,7 @@ def begin(config: TrainConfig, before: Path | None) -> Begun:
         return Begun(network, tokenizer, prompter(config, tokenizer, None), "fresh", given)
     loaded = load_any(folder, torch.float32, child_seed(config.seed, "value head"))
     if config.tokenizer is not None:
-        given = chain_tokenizer(config)
-        given.check(loaded.tokenizer.hash, str(folder))
+        chain_tokenizer(config).check(loaded.tokenizer.hash, str(folder))
     if given is None and (folder / FILE).is_file():
         given = folder / FILE
     found = prompter(config, loaded.tokenizer, folder)
