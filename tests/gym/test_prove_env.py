@@ -178,11 +178,16 @@ def test_it_is_rendered_as_text(make):
     )
 
 
-def test_vectors_of_environments():
-    def one():
-        return leanfleet.gym.ProveEnv([BOTH], lean={"driver": "fake"})
+def both() -> leanfleet.gym.ProveEnv:
+    return leanfleet.gym.ProveEnv([BOTH], lean={"driver": "fake"})
 
-    vector = gymnasium.vector.SyncVectorEnv([one, one])
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_vectors_of_environments(processes):
+    if processes:
+        vector = gymnasium.vector.AsyncVectorEnv([both, both], shared_memory=False, context="spawn")
+    else:
+        vector = gymnasium.vector.SyncVectorEnv([both, both])
     try:
         vector.reset(seed=1)
         seen, rewards, *_ = vector.step(["split", "trivial"])
@@ -190,6 +195,12 @@ def test_vectors_of_environments():
         assert [goals.split("⊢")[-1].strip() for goals in seen["goals"]] == ["p", "and(p, q)"]
     finally:
         vector.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # Gymnasium's own, of what it had not begun
+def test_shared_memory_is_refused_and_not_silently_empty():
+    with pytest.raises(ValueError, match="shared_memory=False"):
+        gymnasium.vector.AsyncVectorEnv([both], shared_memory=True)
 
 
 def test_mistakes_are_said(make, tmp_path, monkeypatch):
@@ -249,7 +260,7 @@ def test_the_checker_and_a_proof_on_the_real_lean():
         leanfleet.gym.ENVIRONMENT, theorems=REAL, lean={"driver": "registry"}, render_mode="ansi"
     )
     with env:
-        check_env(env.unwrapped, skip_render_check=True)
+        check_env(env.unwrapped)
         steps = play(env, ["constructor", "native_decide", "exact h", "exact k"])
         assert [step[4].get("error", {}).get("kind") for step in steps] == [
             None, "forbidden", None, None,

@@ -293,6 +293,21 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert "Not over" in page.text and "t2" in page.text
 
 
+def test_a_run_that_is_written_to_meanwhile(tmp_path):
+    """The last record is half there, and shards may be behind the journal, never ahead of it."""
+    folder = make_run(tmp_path / "run", 100)
+    before, _ = reported(folder)
+    journal = Journal(folder / files.JOURNAL)
+    journal.append([encode(Leased("2-0", 200, 1, False, 5, "w"))])
+    segment = sorted((folder / files.JOURNAL).glob("*.log"))[-1]
+    with segment.open("ab") as file:
+        file.write(b"\x40\x00\x00\x00half")
+    after, page = reported(folder)
+    journal.close()
+    assert after["accounts"]["in_flight"] == before["accounts"]["in_flight"] + 1
+    assert all(check["holds"] for check in after["checks"]) and "Not over" in page.text
+
+
 def test_without_theorems_they_have_numbers(tmp_path):
     folder = make_run(tmp_path / "run", 100)
     (folder / "theorems.jsonl").unlink()

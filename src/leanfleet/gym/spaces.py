@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import create_shared_memory
 
 MOST_OPEN = 1_000_000  # states, as the space bounds their number
 REPLACEMENT, CUT = "�", "…"
@@ -43,11 +45,26 @@ def _known() -> frozenset[str]:
     return frozenset(characters())
 
 
-def text_space(longest: int, shortest: int = 0) -> spaces.Text:
+class LeanText(spaces.Text):
+    """A Text whose thousands of characters are not printed."""
+
+    def __repr__(self) -> str:
+        return f"LeanText({self.min_length}, {self.max_length})"
+
+
+@create_shared_memory.register(LeanText)
+def _not_shared(space: LeanText, n: int = 1, ctx: object = None) -> object:
+    # Gymnasium reads texts from shared memory once, before any is there, and then shows that for ever.
+    raise CustomSpaceError(
+        "texts can't be in shared memory: AsyncVectorEnv(…, shared_memory=False)"
+    )
+
+
+def text_space(longest: int, shortest: int = 0) -> LeanText:
     """Raises ValueError for a longest text of no characters."""
     if longest < 1:
         raise ValueError(f"texts of at most {longest} characters: give 1 or more")
-    return spaces.Text(longest, min_length=shortest, charset=characters())
+    return LeanText(longest, min_length=shortest, charset=characters())
 
 
 def observation_space(longest: int) -> spaces.Dict:
