@@ -7,6 +7,7 @@ without it; with CI=true the same test fails, so that nothing real goes untested
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -40,7 +41,17 @@ def _registry_lean() -> str | None:
     return None if installed() else "no registry Lean: `leanfleet lean install`"
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"registry_lean": _registry_lean}
+def _slurm() -> str | None:
+    """What the cluster of tests/slurm is made from."""
+    places = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    programs = "munged", "slurmctld", "slurmd", "sbatch", "srun"
+    missing = [name for name in programs if shutil.which(name, path=places) is None]
+    if missing:
+        return f"no Slurm ({', '.join(missing)}): apt-get install slurm-wlm munge"
+    return None if os.geteuid() == 0 else "no Slurm: starting one for tests needs root"
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {"registry_lean": _registry_lean, "slurm": _slurm}
 
 
 def _skip_or_fail(reason: str) -> None:
