@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class NewProofs:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / files.PROOFS
-        self._read = 0  # bytes
+        self._read, self._inode = 0, 0  # bytes, of which file
         self._looked = 0.0
         self._seen = max((proof.number for proof in self._more()), default=0)  # claims
 
@@ -37,9 +38,9 @@ class NewProofs:
     def _more(self) -> list[KnownProof]:
         try:
             with self._path.open("rb") as file:
-                size = file.seek(0, 2)
-                self._read = file.seek(self._read if size >= self._read else 0)
-                data = file.read()
+                inode = os.fstat(file.fileno()).st_ino
+                self._read = file.seek(self._read if inode == self._inode else 0)
+                self._inode, data = inode, file.read()
             whole = data[: data.rfind(b"\n") + 1]
             self._read += len(whole)
             return [msgspec.json.decode(line, type=KnownProof) for line in whole.splitlines()]
