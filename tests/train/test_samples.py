@@ -13,7 +13,7 @@ from leanfleet.policies.format import OURS, Prompter
 from leanfleet.train import transitions
 from leanfleet.train.corpora import Document, documents, lean_text
 from leanfleet.train.data import stage_data
-from leanfleet.train.samples import text_samples, transition_samples
+from leanfleet.train.samples import AFTER, REJECTED, Extras, text_samples, transition_samples
 
 
 def test_every_token_of_a_document_but_its_first_is_said_exactly_once(tokenizer):
@@ -120,3 +120,26 @@ def test_bad_files_are_named_with_their_line(tmp_path, content, said):
 
 def test_an_empty_document_is_listed(tokenizer):
     assert text_samples([Document("a", "", "x:1")], tokenizer, 8).left_out == 1
+
+
+def test_states_after_and_rejected_tactics_are_samples_of_their_own(tokenizer):
+    row = transitions.Transition(
+        theorem="t", state="p : Prop\n⊢ p → p", tactic="intro h", after="h : p\n⊢ p", value=-2.0,
+        rejected=("simp", "omega", "rfl"),
+    )  # fmt: skip
+    prompter = Prompter(OURS, tokenizer)
+    plain = transition_samples([row], prompter, room=128)
+    assert plain.kind is None and len(plain) == 1
+    samples = transition_samples([row], prompter, room=128, extras=Extras(after=True, rejected=2))
+    assert samples.kind.tolist() == [0, AFTER, REJECTED, REJECTED]
+    assert samples.ids(0).tolist() == plain.ids(0).tolist()
+    end, encode = tokenizer.roles.end, tokenizer.encode
+    after = samples.ids(1)[samples.first_target[1] :].tolist()
+    assert after == [*encode("h : p\n⊢ p"), end]
+    assert samples.ids(1)[: samples.first_target[1]].tolist() == plain.ids(0).tolist()
+    assert samples.ids(2)[samples.first_target[2] :].tolist() == [*encode("simp"), end]
+    assert (samples.value_at[1:] == -1).all()  # the value is read once
+    counts = samples.counts(np.arange(4))
+    assert counts.said == plain.targets == samples.targets and counts.rejected == 2
+    assert counts.after == len(after) and counts.values == 1
+    assert samples.fingerprint != plain.fingerprint

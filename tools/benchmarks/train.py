@@ -39,10 +39,11 @@ from leanfleet.train.chain import begin
 from leanfleet.train.config import TrainConfig
 from leanfleet.train.corpora import documents
 from leanfleet.train.data import StageData, stage_data
-from leanfleet.train.losses import Learner, objective
+from leanfleet.train.losses import Learner, Weights, objective
 from leanfleet.train.optimiser import adamw
 from leanfleet.train.ranks import VARIABLES, join
 from leanfleet.train.record import NAME, lines
+from leanfleet.train.samples import Counts
 from leanfleet.train.trainer import Begun, Stage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -162,7 +163,7 @@ def _plain(config: TrainConfig, data: StageData) -> Callable[[], int]:
         nonlocal done
         batch, tokens = made[done % len(made)]
         done += 1
-        loss = objective(learner(batch), len(batch.said), 0, 0.0, 1)
+        loss = objective(learner(batch), Counts(len(batch.said), 0), Weights(0.0), 1)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), config.stages[0].clip)
         optimiser.step()

@@ -189,15 +189,16 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def read_theorems(folder: Path) -> list[Theorem]:
+def read_theorems(folder: Path, name: str = THEOREMS) -> list[Theorem]:
     """The theorems that a folder's results are about. Raises ValueError."""
+    path = folder / name
     try:
-        data = (folder / THEOREMS).read_bytes()
+        data = path.read_bytes()
         return [msgspec.json.decode(line, type=Theorem) for line in data.splitlines() if line]
     except OSError as error:
-        raise ValueError(f"{folder / THEOREMS}: {error.strerror}") from None
+        raise ValueError(f"{path}: {error.strerror}") from None
     except msgspec.MsgspecError as error:
-        raise ValueError(f"{folder / THEOREMS} is damaged: {error}") from None
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def read_rows(folder: Path) -> list[Attempt]:

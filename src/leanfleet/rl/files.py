@@ -2,8 +2,10 @@
 
 run.json             id, format, content hashes of what the run began with (hpc/run_folder.py)
 config.yaml          the run's configuration, resolved
-theorems.jsonl       the run's theorems, as they were when it began
+theorems.jsonl       the run's theorems, as they were when it began; probe.jsonl: the probe's
 code.json            versions of what runs it
+site.yaml            where it was launched last, other than here; jobs.json, tasks/ROLE.TASK.json,
+                     sbatch/: its jobs of Slurm (hpc/slurm/told.py)
 launcher.json        what the launcher says of its processes; launcher.lock who launches
 cancel/NAME          what is to be stopped for good
 keys/ endpoints/     of the wire; who serves where
@@ -23,6 +25,8 @@ summary.json report.html
 from __future__ import annotations
 
 CONFIG, CODE = "config.yaml", "code.json"
+PROBE = "probe.jsonl"
+CLOCK = "hub.json"  # seconds that hubs of the run have been at work
 KEYS, ENDPOINTS = "keys", "endpoints"
 JOURNAL, REPLAY = "journal", "replay"
 LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"

@@ -66,6 +66,7 @@ def train_config(config: RunConfig, run: Path) -> TrainConfig:
         weight_decay=learner.weight_decay,
         clip=learner.clip,
         value_weight=learner.value_weight,
+        after_weight=learner.after_weight,
         valid_share=learner.valid_share,
         keep=learner.keep,
         match_states=0,

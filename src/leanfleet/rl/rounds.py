@@ -25,7 +25,7 @@ from leanfleet.seeds import child_seed
 from leanfleet.train import transitions
 from leanfleet.train.data import StageData
 from leanfleet.train.packing import Order
-from leanfleet.train.samples import transition_samples
+from leanfleet.train.samples import Extras, transition_samples
 from leanfleet.train.transitions import Transition
 
 FILE = "rounds.jsonl"
@@ -155,7 +155,11 @@ class Supply:
 
         drawn = draw(window, self._supervised, config, child_seed(seed, "round", number))
         train = transition_samples(
-            rows(drawn), self._prompter, self._room, steps * learner.batch_rows * self._room
+            rows(drawn),
+            self._prompter,
+            self._room,
+            steps * learner.batch_rows * self._room,
+            Extras(after=learner.after_weight > 0),
         )
         if not taken:
             return None

@@ -121,7 +121,7 @@ def read_run(folder: Path) -> RunFiles:
     evaluations = lenient(lambda: read_lines(folder), [])
     best = lenient(lambda: _small(folder / files.WEIGHTS / files.BEST, _Best), None)
     over = lenient(lambda: _small(folder / files.OVER, _Over), None)
-    clock = lenient(lambda: _small(folder / "hub.json", _Clock), None)
+    clock = lenient(lambda: _small(folder / files.CLOCK, _Clock), None)
     return RunFiles(
         folder=folder,
         config=config,

@@ -1,7 +1,7 @@
 """A run from its configuration: begun in a folder, or opened again as it was begun.
 
 What a run is about is copied into its folder, so that nothing that changes outside changes a run:
-RUN/config.yaml, resolved, and RUN/theorems.jsonl. `hpc.run_folder` keeps both.
+RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_folder` keeps them.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ def begin(path: Path, config: RunConfig, lean: str = "") -> tuple[Run, bool]:
     theorems = named(config.theorems, config.limit).theorems
     if not theorems:
         raise ValueError(f"theorems: {config.theorems} has none")
+    copies = {THEOREMS: lines(theorems)}
+    if config.evaluate is not None:
+        probe = named(config.evaluate.theorems, config.evaluate.limit).theorems
+        if not probe:
+            raise ValueError(f"evaluate.theorems: {config.evaluate.theorems} has none")
+        copies[files.PROBE] = lines(probe)
     contents = run_folder.Contents(
         config.name,
         dump_config(config),
-        {THEOREMS: lines(theorems)},
+        copies,
         {"lean": lean} if lean else {},
     )
     folder, is_new = run_folder.keep(path, contents)

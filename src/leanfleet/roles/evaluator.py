@@ -13,23 +13,24 @@ import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import msgspec
+
+from leanfleet.evaluate.benchmarks import Benchmark
+from leanfleet.evaluate.content import content_hash
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
+from leanfleet.model.folder import read_json
 from leanfleet.policies.versions import versions
 from leanfleet.progress import Reporter
 from leanfleet.rl import files
 from leanfleet.rl.config import ProbeConfig, RunConfig, load_run_config
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
+from leanfleet.rl.theorems import read_probe
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles import policies
 from leanfleet.roles.serving import stop_signal
 from leanfleet.seeds import child_seed
-from leanfleet.theorems.named import named
-
-if TYPE_CHECKING:
-    from leanfleet.evaluate.benchmarks import Benchmark
 
 LOOK_SECONDS = 2.0
 PINNED = (
@@ -59,7 +60,8 @@ async def _evaluations(config: RunConfig, folder: Path, report: Reporter) -> Non
     probe = config.evaluate
     if probe is None:
         return
-    benchmark = named(probe.theorems, probe.limit)
+    theorems = tuple(read_probe(folder))
+    benchmark = Benchmark(probe.theorems, files.PROBE, theorems, content_hash(theorems))
     while True:
         last = (folder / files.LEARNER / files.DONE).exists()
         there = versions(folder / files.WEIGHTS)
@@ -107,7 +109,7 @@ async def _evaluate(
         )
     summary = write_reports(out)
     line = EvaluationLine(
-        step=version * config.learner.round_steps,
+        step=_step(weights),
         policy_version=version,
         split=benchmark.name,
         simulations=probe.simulations,
@@ -122,6 +124,17 @@ async def _evaluate(
     _show(folder, line)
     shutil.rmtree(folder / files.EVALUATIONS / PINNED, ignore_errors=True)
     report.note(f"version {version}: {line.solved} of {line.total} proved")
+
+
+class _Config(msgspec.Struct):
+    step: int = 0
+
+
+def _step(weights: Path | None) -> int:
+    """The learner's, when it published them; 0 for what a run begins with."""
+    if weights is None:
+        return 0
+    return read_json(weights / "config.json", _Config).step
 
 
 def _pinned(folder: Path, version: int) -> Path | None:

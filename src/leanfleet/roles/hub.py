@@ -66,7 +66,6 @@ LEASE_SEARCHES = 2  # times the longest search, and a lease ends though its work
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
 LAST_SECONDS = 90.0  # that the last claims of a run get to be judged
-CLOCK = "hub.json"  # seconds that hubs of the run have been at work
 
 
 # --- serving --------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ class Reception:
         self._config, self._folder, self._hub, self._board = config, folder, hub, board
         self.epoch = epoch
         self._began = time.monotonic()
-        self._seconds_before = _read_clock(folder / CLOCK)
+        self._seconds_before = _read_clock(folder / files.CLOCK)
         self._finished_before = accounts(hub.ledger)["finished"]
         self._workers: dict[str, tuple[int, float]] = {}  # games finished, last heard of
         self._version = 0
@@ -255,7 +254,7 @@ class Reception:
         """Writes what there is to watch, and says when the run is over."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            _write(self._folder / CLOCK, {"seconds": round(self.seconds, 1)})
+            _write(self._folder / files.CLOCK, {"seconds": round(self.seconds, 1)})
             self._board.write(self.status())
             if self.over:
                 continue

@@ -25,7 +25,8 @@ class Batch:
     places (of the B·T) whose next token is `said` [M]. value_at [N]: places where the value of
     `distance` [N] is read.
 
-    sample [M], value_sample [N]: the sample's number. used: tokens that are no padding.
+    sample [M], value_sample [N]: the sample's number. used: tokens that are no padding. kind [M]: of
+    the sample that a token is of (samples.py); None where all are to be said.
     """
 
     tokens: Tensor
@@ -39,6 +40,7 @@ class Batch:
     distance: Tensor
     value_sample: Tensor
     used: int
+    kind: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -75,6 +77,8 @@ def make_batch(samples: Samples, rows: Sequence[Row], room: int) -> Batch:
                 value_owner.append(index)
             at = end
         used += at
+    whose = _whole(owner)
+    kind = None if samples.kind is None else torch.from_numpy(samples.kind)[whose]
     return Batch(
         torch.from_numpy(tokens),
         # Padding comes last and is seen by nobody: a row's only sample needs no mask, which is faster.
@@ -83,11 +87,12 @@ def make_batch(samples: Samples, rows: Sequence[Row], room: int) -> Batch:
         torch.from_numpy(prompt),
         _whole(said_at),
         _whole(said),
-        _whole(owner),
+        whose,
         torch.tensor(value_at, dtype=torch.long),
         torch.tensor(np.asarray(distance, np.float32)),
         torch.tensor(value_owner, dtype=torch.long),
         used,
+        kind,
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from leanfleet.policies.network import state_text
 from leanfleet.prover import Outcome, ProofResult
 from leanfleet.search.answers import State
 from leanfleet.train.transitions import SEPARATOR, Transition
+
+REJECTED = 8  # of a row
 
 
 def transitions(result: ProofResult, policy: str, provenance: str, lean: str) -> list[Transition]:
@@ -28,7 +32,21 @@ def transitions(result: ProofResult, policy: str, provenance: str, lean: str) ->
             provenance=provenance,
             lean=lean,
             verdict=result.verdict.key,
+            rejected=_rejected(result, row.state.key, row.tactic),
         )
         for row in result.rows
         if isinstance(row.state, State)
     ]
+
+
+def _rejected(result: ProofResult, key: str, tactic: str) -> tuple[str, ...]:
+    """Tactics that Lean refused in that state, or that left it as it was; the same ones always."""
+    node = result.search.graph.nodes.get(key) if result.search is not None else None
+    if node is None or node.tried is None:
+        return ()
+    good = {tactic}
+    for edge in node.edges:
+        good.add(edge.action.tactic)
+        good.update(text for text, _ in edge.others)
+    bad = sorted(node.tried - good, key=lambda text: hashlib.sha256(text.encode()).digest())
+    return tuple(bad[:REJECTED])

@@ -57,6 +57,9 @@ class StageConfig(Section):
     clip: float = Field(1.0, gt=0)  # of the gradient's norm
     gradient_limit: float = Field(1e4, gt=0)  # a norm above it stops the training
     value_weight: float = Field(0.1, ge=0)  # of the value loss, beside the tactics' cross-entropy
+    after_weight: float = Field(0.0, ge=0)  # sft: of foretelling the state that a tactic leaves
+    rejected_weight: float = Field(0.0, ge=0)  # sft: of not saying tactics that Lean refused
+    rejected_tactics: int = Field(2, ge=1, le=64)  # of a row, at most, that count in it
     valid_share: float = Field(0.05, ge=0, lt=1)  # of theorems (texts), never trained on
     save_every: int = Field(200, ge=1)  # steps
     evaluate_every: int = Field(200, ge=1)  # steps; and at the end

@@ -16,7 +16,7 @@ from leanfleet.train import transitions
 from leanfleet.train.config import StageConfig
 from leanfleet.train.corpora import documents
 from leanfleet.train.packing import Order
-from leanfleet.train.samples import Samples, Skipped, text_samples, transition_samples
+from leanfleet.train.samples import Extras, Samples, Skipped, text_samples, transition_samples
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,6 @@ class StageData:
     order: Order
     room: int
     shared: int = 0  # rows of `valid` whose state and tactic are among those of `train` too
-
-    @property
-    def steps_of(self) -> int:
-        """Steps of one epoch."""
-        return self.order.steps(1)
 
     @property
     def left_out(self) -> int:
@@ -63,7 +58,7 @@ def stage_data(
         kept, held = list(transitions.distinct(kept)), list(transitions.distinct(held))
         known = {row.key for row in kept}
         shared = sum(row.key in known for row in held)
-        train = transition_samples(kept, prompter, room)
+        train = transition_samples(kept, prompter, room, extras=extras(stage))
         valid = transition_samples(held, prompter, room)
     else:
         kept, held = transitions.split(documents(paths), stage.valid_share, seed)
@@ -93,6 +88,11 @@ def needed(prompter: Prompter | None, stage: StageConfig) -> Prompter:
             "a prompt format (prompt: configs/prompts/…)"
         )
     return prompter
+
+
+def extras(stage: StageConfig) -> Extras:
+    """What its transitions are used for besides."""
+    return Extras(stage.after_weight > 0, stage.rejected_tactics if stage.rejected_weight else 0)
 
 
 def stage_steps(stage: StageConfig, data: StageData) -> int:

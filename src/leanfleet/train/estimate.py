@@ -11,7 +11,8 @@ from leanfleet.model import count
 from leanfleet.train.batches import make_batch
 from leanfleet.train.chain import Run, begin
 from leanfleet.train.data import stage_data, stage_steps
-from leanfleet.train.losses import Learner, objective
+from leanfleet.train.losses import Learner, Weights, objective
+from leanfleet.train.samples import Counts
 from leanfleet.train.speed import matmul_peak, training_flops
 
 MEASURED_PARAMETERS = 50_000_000
@@ -62,7 +63,8 @@ def estimate(run: Run, ranks: int) -> list[Estimate]:
             times = []
             for _ in range(3):
                 start = time.perf_counter()
-                objective(learner(batch), len(batch.said), 1, stage.value_weight, 1).backward()
+                counts, weights = Counts(len(batch.said), 1), Weights(stage.value_weight)
+                objective(learner(batch), counts, weights, 1).backward()
                 times.append(time.perf_counter() - start)
             seconds = min(times) * steps * stage.batch_rows / ranks
             how = f"one row measured, {threads} threads a rank"

@@ -39,7 +39,13 @@ def configured(
 ) -> dict[str, Any]:
     """The part of it that the configuration says; the shape only where one is given, or named."""
     flat = _flat(config.model_dump(mode="json", include={"seed", "prompt", "deepspeed"}))
-    flat |= _flat({"stage": stage.model_dump(mode="json", exclude=FREE)})
+    said = stage.model_dump(mode="json", exclude=FREE)
+    for name in ("after_weight", "rejected_weight"):  # unused, as before there were any
+        if not said[name]:
+            del said[name]
+    if "rejected_weight" not in said:
+        del said["rejected_tactics"]
+    flat |= _flat({"stage": said})
     model = model or config.model
     if model is not None:
         shape = model.model_dump(mode="json", exclude={"name", "parameters", "flops_per_token"})

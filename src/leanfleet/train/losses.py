@@ -19,13 +19,28 @@ from leanfleet.model.attention import FullAttention
 from leanfleet.model.network import Network
 from leanfleet.model.value import expected_distance, value_loss
 from leanfleet.train.batches import Batch
+from leanfleet.train.samples import AFTER, REJECTED, SAID, Counts
+
+SUREST = -1e-4  # log of a rejected tactic's probability, at most: the loss stays finite
 
 
 class Sums(NamedTuple):
-    """Sums over a batch of −log p of each token, and of the value's cross-entropy. Scalars."""
+    """Sums over a batch, scalars: −log p of each token to be said; the value's cross-entropy; −log p of
+    each token of a state after; −log(1 − P) of each rejected tactic, P the probability of all its tokens
+    (unlikelihood, Welleck et al. 2020, of whole sequences)."""
 
     tokens: Tensor
     values: Tensor
+    after: Tensor
+    rejected: Tensor
+
+
+class Weights(NamedTuple):
+    """Of the parts of the objective, beside the tactics' cross-entropy."""
+
+    value: float
+    after: float = 0.0
+    rejected: float = 0.0
 
 
 class Said(NamedTuple):
@@ -53,22 +68,42 @@ class Learner(nn.Module):
         logits = network.logits(hidden.index_select(0, batch.said_at)).float()  # [M, V]
         value_logits = network.value_logits(hidden.index_select(0, batch.value_at))
         # Sums over nothing still depend on every weight: no rank waits for another's gradient.
-        sums = Sums(
-            functional.cross_entropy(logits, batch.said, reduction="sum"),
-            value_loss(value_logits, batch.distance).sum(),
-        )
+        values = value_loss(value_logits, batch.distance).sum()
+        sums = Sums(*_token_sums(logits, batch, values))
         if not measure:
             return sums
         return Said(sums, logits.argmax(-1) == batch.said, expected_distance(value_logits))
 
 
-def objective(sums: Sums, targets: int, values: int, value_weight: float, world: int) -> Tensor:
-    """What a rank differentiates. `targets`, `values`: counts over the global batch.
+def _token_sums(logits: Tensor, batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
+    """The fields of Sums."""
+    if batch.kind is None:
+        tokens = functional.cross_entropy(logits, batch.said, reduction="sum")
+        nothing = torch.zeros_like(tokens)
+        return tokens, values, nothing, nothing
+    each = functional.cross_entropy(logits, batch.said, reduction="none")  # [M]
+    bad = batch.kind == REJECTED
+    _, sequence = torch.unique_consecutive(batch.sample[bad], return_inverse=True)
+    count = int(sequence[-1]) + 1 if len(sequence) else 0
+    log_p = each.new_zeros(count).index_add(0, sequence, -each[bad]).clamp(max=SUREST)
+    unlikelihood = -torch.log1p(-log_p.exp())
+    return (
+        each[batch.kind == SAID].sum(),
+        values,
+        each[batch.kind == AFTER].sum(),
+        unlikelihood.sum(),
+    )
+
+
+def objective(sums: Sums, counts: Counts, weights: Weights, world: int) -> Tensor:
+    """What a rank differentiates: means over the GLOBAL batch, whose counts these are, weighted.
 
     Times `world`, since the ranks' gradients are averaged.
     """
-    loss = sums.tokens / max(targets, 1) + value_weight * sums.values / max(values, 1)
-    return world * loss
+    loss = sums.tokens / max(counts.said, 1)
+    loss = loss + weights.value * sums.values / max(counts.values, 1)
+    loss = loss + weights.after * sums.after / max(counts.after, 1)
+    return world * (loss + weights.rejected * sums.rejected / max(counts.rejected, 1))
 
 
 def finite(value: float) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ from leanfleet.train.transitions import Transition
 
 MAX_LISTED = 1000
 NONE = -1
+SAID, AFTER, REJECTED = 0, 1, 2  # what the tokens of a sample are: see `Samples.kind`
+CLOSED = "no goals"  # the state after a tactic that closes its own
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,33 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Tokens to be said, known values, tokens of states after, rejected tactics."""
+
+    said: int
+    values: int
+    after: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What transitions are used for besides: `after`, the state that a tactic leaves; `rejected`, so
+    many tactics of a row that Lean refused."""
+
+    after: bool = False
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
 class Samples:
     """N samples, one after the other. No sample is empty.
 
     tokens uint32 [sum of lengths]; starts int64 [N + 1]; first_target int32 [N] ≥ 1: tokens from
     there on are to be said, those before a transition's are its prompt; value_at int32 [N] or −1;
     distance float32 [N]: to the proof, in tactics, NaN where unknown. `skipped`: the first
-    MAX_LISTED of `left_out`.
+    MAX_LISTED of `left_out`. kind int8 [N], None where all are SAID: AFTER are states to be foretold
+    behind a tactic, REJECTED tactics that are not to be said.
     """
 
     tokens: np.ndarray
@@ -52,6 +74,7 @@ class Samples:
     skipped: tuple[Skipped, ...] = ()
     left_out: int = 0
     repeated: int = 0  # tokens that two pieces of a document share
+    kind: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.first_target)
@@ -64,7 +87,18 @@ class Samples:
     @property
     def targets(self) -> int:
         """Tokens to be said, of all samples."""
-        return int((self.lengths - self.first_target).sum())
+        return self.counts(np.arange(len(self))).said
+
+    def counts(self, samples: np.ndarray) -> Counts:
+        """What is in these samples."""
+        tokens = (self.lengths - self.first_target)[samples]
+        kind = np.zeros(len(tokens), np.int8) if self.kind is None else self.kind[samples]
+        return Counts(
+            said=int(tokens[kind == SAID].sum()),
+            values=int((self.value_at[samples] >= 0).sum()),
+            after=int(tokens[kind == AFTER].sum()),
+            rejected=int((kind == REJECTED).sum()),
+        )
 
     def ids(self, index: int) -> np.ndarray:
         """The tokens of one sample."""
@@ -74,7 +108,8 @@ class Samples:
     def fingerprint(self) -> str:
         """Equal for equal samples in equal order."""
         digest = hashlib.sha256()
-        for part in (self.tokens, self.starts, self.first_target, self.value_at, self.distance):
+        parts = (self.tokens, self.starts, self.first_target, self.value_at, self.distance)
+        for part in (*parts, *(() if self.kind is None else (self.kind,))):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
@@ -82,16 +117,24 @@ class Samples:
 class _Builder:
     def __init__(self) -> None:
         self.parts: list[np.ndarray] = []
-        self.first, self.at, self.distance = [], [], []
+        self.first, self.at, self.distance, self.kind = [], [], [], []
         self.skipped: list[Skipped] = []
         self.left_out = self.repeated = 0
 
-    def add(self, ids: list[int], first: int, at: int = NONE, distance: float = np.nan) -> None:
+    def add(
+        self,
+        ids: list[int],
+        first: int,
+        at: int = NONE,
+        distance: float = np.nan,
+        kind: int = SAID,
+    ) -> None:
         assert 1 <= first < len(ids)
         self.parts.append(np.asarray(ids, np.uint32))
         self.first.append(first)
         self.at.append(at)
         self.distance.append(distance)
+        self.kind.append(kind)
 
     def skip(self, name: str, reason: str) -> None:
         self.left_out += 1
@@ -109,6 +152,7 @@ class _Builder:
             tuple(self.skipped),
             self.left_out,
             self.repeated,
+            np.asarray(self.kind, np.int8) if any(self.kind) else None,
         )
 
 
@@ -134,11 +178,14 @@ def text_samples(found: Iterable[Document], tokenizer: Tokenizer, room: int) -> 
 
 
 def transition_samples(
-    rows: Iterable[Transition], prompter: Prompter, room: int, enough: float = math.inf
+    rows: Iterable[Transition],
+    prompter: Prompter,
+    room: int,
+    enough: float = math.inf,
+    extras: Extras = Extras(),
 ) -> Samples:
-    """Transitions: prompt, tactic, end. Those longer than `room` are left out.
-
-    Once there are `enough` tokens, no further row is asked for.
+    """Transitions: prompt, tactic, end. Those longer than `room` are left out; of `extras` too, but
+    without a word. Once there are `enough` tokens, no further row is asked for.
     """
     builder = _Builder()
     tokens = 0
@@ -161,6 +208,24 @@ def transition_samples(
         distance = -row.value if known else np.nan
         builder.add(ids, len(prompt.ids), prompt.value_at if known else NONE, distance)
         tokens += len(ids)
+        for more, first, kind in _extras(row, prompt.ids, ids, prompter, extras):
+            if len(more) <= room:
+                builder.add(more, first, kind=kind)
+                tokens += len(more)
         if tokens >= enough:
             break
     return builder.samples()
+
+
+def _extras(
+    row: Transition, prompt: Sequence[int], ids: list[int], prompter: Prompter, extras: Extras
+) -> Iterator[tuple[list[int], int, int]]:
+    """Tokens, the first that counts, and what they are. `ids`: prompt, tactic and end."""
+    encode = prompter.tokenizer.encode
+    try:
+        if extras.after:
+            yield [*ids, *encode(row.after or CLOSED), prompter.end], len(ids), AFTER
+        for tactic in row.rejected[: extras.rejected]:
+            yield [*prompt, *encode(tactic), prompter.end], len(prompt), REJECTED
+    except ValueError:
+        return  # a text that spells a special token

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from leanfleet.model import checkpoint as weights_folder
@@ -28,10 +29,11 @@ from leanfleet.train.batches import make_batch, shares
 from leanfleet.train.checkpoints import Position
 from leanfleet.train.config import StageConfig, TrainConfig
 from leanfleet.train.data import StageData, stage_steps
-from leanfleet.train.losses import Learner, finite, objective
+from leanfleet.train.losses import Learner, Weights, finite, objective
 from leanfleet.train.optimiser import clips_itself, learning_rate
 from leanfleet.train.ranks import Ranks
 from leanfleet.train.record import TAGS, Record
+from leanfleet.train.samples import Counts
 from leanfleet.train.speed import matmul_peak, training_flops
 
 WEIGHTS, BEST, CALIBRATION = "weights", "best", "calibration.svg"
@@ -139,30 +141,28 @@ class Stage:
         began = time.perf_counter()
         stage, ranks, train = self.stage, self.ranks, self.data.train
         rows = self.data.order.batch(self.done)
-        samples = [index for row in rows for index in row]
-        lengths = train.lengths[samples]
-        targets = int((lengths - train.first_target[samples]).sum())
-        values = int((train.value_at[samples] >= 0).sum())
+        samples = np.asarray([index for row in rows for index in row], np.int64)
+        lengths, counts = train.lengths[samples], train.counts(samples)
+        weights = Weights(stage.value_weight, stage.after_weight, stage.rejected_weight)
         rate = learning_rate(stage, self.done, self.steps)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
-        totals = torch.zeros(3, dtype=torch.float64)
+        totals = torch.zeros(5, dtype=torch.float64)  # sums, and whether to stop
         micro = shares(rows, ranks.rank, ranks.world, stage.micro_rows)
         for number, part in enumerate(micro):
             batch = make_batch(train, part, self.data.room).to(ranks.device)
             sums = self._engine(batch)
-            loss = objective(sums, targets, values, stage.value_weight, ranks.world)
+            loss = objective(sums, counts, weights, ranks.world)
             self._engine.backward(loss, scale_wrt_gas=False)
-            totals[:2] += torch.stack([sums.tokens, sums.values]).detach().cpu()
+            totals[:4] += torch.stack(sums).detach().cpu()
             if number < len(micro) - 1:
                 self._engine.step()
-        totals[2] = ranks.asked_to_stop
+        totals[4] = ranks.asked_to_stop
         totals = ranks.sum(totals)
-        loss, value_loss = float(totals[0]) / max(targets, 1), float(totals[1]) / max(values, 1)
+        loss = float(totals[0]) / max(counts.said, 1)
         self._check("loss", loss)
         if clips_itself(self.config.deepspeed):
-            weights = self._learner.parameters()
-            norm = float(torch.nn.utils.clip_grad_norm_(weights, stage.clip))
+            norm = float(torch.nn.utils.clip_grad_norm_(self._learner.parameters(), stage.clip))
             self._check("gradient", norm)
             self._engine.step()
         else:
@@ -171,13 +171,15 @@ class Stage:
             self._check("gradient", norm)
         self.done += 1
         seconds = time.perf_counter() - began
-        flops = training_flops(self.begun.network.config, lengths, targets)
+        learned = counts.said + counts.after
+        flops = training_flops(self.begun.network.config, lengths, learned)
         used = int(lengths.sum())
         self.tell(
             "step",
             step=self.done,
             loss=loss,
-            value_loss=value_loss if values else None,
+            value_loss=float(totals[1]) / counts.values if counts.values else None,
+            **_besides(totals, counts),
             gradient_norm=norm,
             learning_rate=rate,
             tokens=used,
@@ -185,7 +187,7 @@ class Stage:
             tokens_per_second=used / seconds,
             mfu=flops / seconds / self._peak,
         )
-        return bool(totals[2])
+        return bool(totals[4])
 
     def _check(self, what: str, value: float) -> None:
         limit = self.stage.gradient_limit
@@ -362,6 +364,16 @@ class Stage:
             "ranks": self.ranks.world,
             "threads": torch.get_num_threads(),
         }
+
+
+def _besides(totals: torch.Tensor, counts: Counts) -> dict[str, float]:
+    """Losses of what a stage learns besides, where there is any."""
+    found = {}
+    if counts.after:
+        found["after_loss"] = float(totals[2]) / counts.after
+    if counts.rejected:
+        found["rejected_loss"] = float(totals[3]) / counts.rejected
+    return found
 
 
 @contextmanager

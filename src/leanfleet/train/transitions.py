@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = "leanfleet-transitions-1"
 MAX_TEXT = 1_000_000  # characters of one state or tactic
+MAX_REJECTED = 64  # of one row
 SEPARATOR = "\n\n"  # between the goals of a state, and between the states that a tactic left
 
 
@@ -40,6 +41,7 @@ class Transition(Struct, frozen=True, kw_only=True):
     provenance: str = ""  # where it comes from: a run, an imported file and line
     lean: str = ""
     verdict: str = ""
+    rejected: tuple[str, ...] = ()  # tactics that led nowhere in this state: Lean refused them
 
     @property
     def key(self) -> bytes:
@@ -55,7 +57,7 @@ def schema() -> pyarrow.Schema:
     """The columns of a shard."""
     import pyarrow
 
-    kinds = {"value": pyarrow.float32()}
+    kinds = {"value": pyarrow.float32(), "rejected": pyarrow.list_(pyarrow.string())}
     fields = [
         pyarrow.field(name, kinds.get(name, pyarrow.string()), nullable=name == "value")
         for name in FIELDS
@@ -94,13 +96,16 @@ def read_shard(path: Path) -> list[Transition]:
         raise ValueError(f"{path}: there is no such file") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is damaged, or no Parquet file: {error}") from None
+    if "rejected" not in table.schema.names:  # of the first version of this schema
+        nothing = pyarrow.array([[]] * len(table), schema().field("rejected").type)
+        table = table.append_column(schema().field("rejected"), nothing)
     if not table.schema.equals(schema()):
         found = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
         raise ValueError(
             f"{path} is no shard of transitions: its columns are {found}; docs/training.md has "
             "the schema"
         )
-    rows = [Transition(**row) for row in table.to_pylist()]
+    rows = [Transition(**row | {"rejected": tuple(row["rejected"])}) for row in table.to_pylist()]
     for number, row in enumerate(rows):
         _check(row, f"{path}, row {number}")
     return rows
@@ -169,7 +174,11 @@ def statistics(rows: Sequence[Transition]) -> dict[str, object]:
 def _check(row: Transition, where: str) -> None:
     if not row.theorem or not row.state or not row.tactic:
         raise ValueError(f"{where}: theorem, state and tactic must not be empty")
-    if max(len(row.state), len(row.tactic), len(row.after)) > MAX_TEXT:
-        raise ValueError(f"{where}: a text of more than {MAX_TEXT:,} characters")
+    texts = (row.state, row.tactic, row.after, *row.rejected)
+    if len(row.rejected) > MAX_REJECTED or max(map(len, texts)) > MAX_TEXT:
+        raise ValueError(
+            f"{where}: a text of more than {MAX_TEXT:,} characters, or more than {MAX_REJECTED} "
+            "rejected tactics"
+        )
     if row.value is not None and not -1e6 <= row.value <= 0:
         raise ValueError(f"{where}: a value of {row.value}; V is minus a number of tactics")
