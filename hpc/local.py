@@ -54,6 +54,7 @@ class Wanted:
     done_file: Path | None = None  # without it exit code 0 means no end: somebody's signal
     stage: int = 0  # of stopping; 0 is the first
     patience: float = 30.0  # seconds between SIGTERM and SIGKILL
+    stop: signal.Signals = signal.SIGTERM  # where that one would mean something else, as to srun
 
     @property
     def name(self) -> str:
@@ -304,7 +305,7 @@ class Supervisor:
         if task.state is not State.STOPPING:
             task.due = time.monotonic() + task.wanted.patience
             self._now(task, State.STOPPING)
-            task.process.send_signal(signal.SIGTERM)
+            task.process.send_signal(task.wanted.stop)
 
     def _cancel(self, names: Collection[str]) -> None:
         for task in self._tasks:

@@ -14,9 +14,9 @@ import difflib
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from leanfleet import strict_yaml, theorem
 from leanfleet.messages import Drawing, Limits, Theorem
@@ -26,6 +26,8 @@ from leanfleet.strict_yaml import Mistake, Node
 Items = TypeVar("Items")
 Tuple = Annotated[tuple[Items, ...], Field(strict=False)]
 
+SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Parameters = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str | int | bool]
 _KIND = r"^[A-Za-z_][A-Za-z0-9_'!?]*(\.[A-Za-z_«»0-9][A-Za-z0-9_'!?«»]*)*$"
 
 
@@ -148,11 +150,62 @@ class Experiment(Section):
         return entries
 
 
-class Site(Section):
-    """A place to run at: one file of configs/sites."""
+class SiteRole(Section):
+    """What one process of a role asks of Slurm. Left out: what the site says, or what the run needs."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    launcher: Literal["local"] = "local"  # local: processes of this machine
+    partition: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    minutes: int | None = Field(None, ge=2)
+    cpus: int | None = Field(None, ge=1)  # of a process; of an MPI rank
+    memory_mb: int | None = Field(None, ge=1)  # of a node
+    gpus: int = Field(0, ge=0, le=64)  # of a node
+    nodes: int = Field(1, ge=1)  # that an MPI world spans
+    parameters: Parameters = {}
+
+
+class SiteLean(SiteRole):
+    servers: int = Field(1, ge=1, le=10_000)  # elements of the array, each with its own pool
+
+
+class SiteRoles(Section):
+    hub: SiteRole = SiteRole()
+    learner: SiteRole = SiteRole()
+    policy: SiteRole = SiteRole()
+    lean: SiteLean = SiteLean()
+    prover: SiteRole = SiteRole()
+    evaluator: SiteRole = SiteRole()
+
+
+class Site(Section):
+    """A place to run at: one file of configs/sites (docs/slurm.md)."""
+
+    name: str = Field(pattern=SITE_NAME, max_length=100)
+    launcher: Literal["local", "slurm"] = "local"  # local: processes of this machine
+    partition: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    minutes: int = Field(240, ge=2)  # a job's time limit; it is queued again at its end
+    signal_seconds: int = Field(150, ge=10, le=3600)  # before that end, to save and hand back
+    requeue: bool = True  # false: a follow-up job is queued instead
+    setup: Tuple[str] = ()  # lines of bash before a role starts, such as module load …
+    mpi: str = Field("pmi2", pattern=r"^[A-Za-z0-9_]+$")  # srun --mpi=…, as `srun --mpi=list`
+    srun: Tuple[str] = ()  # more arguments of an MPI world's srun
+    interface: str | None = None  # of the network between nodes, such as ib0
+    parameters: Parameters = {}  # more of submitit's, such as qos, exclude
+    roles: SiteRoles = SiteRoles()
+
+    @model_validator(mode="after")
+    def _has_time_to_end(self) -> Self:
+        for name, role in [("", self), *self.roles]:
+            minutes = role.minutes
+            if minutes is not None and 60 * minutes < 2 * self.signal_seconds:
+                where = f"roles.{name}.minutes" if name else "minutes"
+                raise ValueError(
+                    f"{where} is {minutes}, and signal_seconds {self.signal_seconds}: a job would be "
+                    "told to end as soon as it begins"
+                )
+        return self
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:

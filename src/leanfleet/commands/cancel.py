@@ -34,8 +34,14 @@ def register(subparsers) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hpc import cancel, launched, run_folder
     from leanfleet.lean.environment import LeanStartError
+    from leanfleet.roles.sites import kept
 
     folder = run_folder.read(arguments.folder).path
+    if kept(folder).launcher == "slurm":
+        from leanfleet.commands._cluster import cancel_jobs
+        from leanfleet.roles.begin import open_run
+
+        return cancel_jobs(open_run(folder), arguments.role, wait=not arguments.no_wait)
     said = launched.read(folder)
     if said is not None and not said.is_here and not said.over:
         raise ValueError(f"{folder} is launched on {said.host}: cancel it there")

@@ -1,4 +1,5 @@
-"""`leanfleet launch`: all roles of a run as processes of this machine, until the run is over."""
+"""`leanfleet launch`: all roles of a run, as processes of this machine until the run is over, or as jobs
+of Slurm."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from leanfleet.commands._options import add_overrides, add_parser
 
 if TYPE_CHECKING:
+    from leanfleet.config import Site
     from leanfleet.rl.config import RunConfig
 
 _EXAMPLES = """\
@@ -17,9 +19,11 @@ _EXAMPLES = """\
   leanfleet launch configs/learn.yaml --out runs/second --set seed=2
   leanfleet launch configs/learn.yaml --dry-run              # what would be started
   leanfleet launch configs/learn.yaml --smoke                # the same, tiny
+  leanfleet launch configs/learn.yaml --set cluster=NAME     # at the site configs/sites/NAME.yaml
 
 The same command, or `leanfleet resume RUN`, goes on after any kill of any or all processes. One
-Ctrl-C stops the run in order, a second one at once.
+Ctrl-C stops the run in order, a second one at once. At a site with Slurm it submits jobs and returns;
+there --dry-run also writes RUN/sbatch/*.sh, as they would be submitted (docs/slurm.md).
 exit codes: 0 the run is over, 2 bad input, 4 infrastructure, 130 stopped.
 """
 
@@ -45,10 +49,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.roles.begin import begin
     from leanfleet.roles.plan import plan
     from leanfleet.roles.preflight import check, machine
+    from leanfleet.roles.sites import named
 
     config = _config(arguments)
+    site = named(config.cluster, arguments.config)
     name = f"{config.name}-smoke" if arguments.smoke else config.name
     folder = (arguments.out or Path("runs") / name).absolute()
+    if site.launcher == "slurm":
+        return _on_slurm(arguments, config, site, folder)
     processes = plan(config, folder)
     if arguments.dry_run:
         show_plan(folder, config, processes, as_json=arguments.json)
@@ -61,6 +69,27 @@ def _run(arguments: argparse.Namespace) -> int:
         run, is_new = begin(folder, config, lean.version)
         print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
         return supervise(run, processes, as_json=arguments.json)
+
+
+def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, folder: Path) -> int:
+    from hpc.run_lock import alone_in
+    from hpc.slurm.commands import needed
+    from hpc.slurm.script import check_folder
+    from leanfleet.commands._cluster import plan_jobs, submit_jobs
+    from leanfleet.roles.begin import begin
+    from leanfleet.roles.preflight import check
+    from leanfleet.roles.sites import keep
+
+    check_folder(folder)
+    if not arguments.dry_run:
+        needed("sbatch")
+    lean = check(config, (), folder, Path.cwd())
+    with alone_in(folder):
+        run, is_new = begin(folder, config, lean.version)
+        keep(folder, site)
+        print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
+        act = plan_jobs if arguments.dry_run else submit_jobs
+        return act(run, site, as_json=arguments.json)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:

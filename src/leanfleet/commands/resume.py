@@ -12,7 +12,8 @@ _EXAMPLES = """\
   leanfleet resume runs/learn
 
 The configuration and the theorems are the run's own copies. Nothing that was finished is lost: games,
-proofs, the optimiser's state, the matchmaker. exit codes: as of launch.
+proofs, the optimiser's state, the matchmaker. At a site with Slurm, what neither runs nor waits nor is
+done is submitted again, with RUN/site.yaml as it is now. exit codes: as of launch.
 """
 
 
@@ -30,10 +31,17 @@ def _run(arguments: argparse.Namespace) -> int:
     from leanfleet.roles.begin import reopen
     from leanfleet.roles.plan import plan
     from leanfleet.roles.preflight import check
+    from leanfleet.roles.sites import kept
 
     run_folder.read(arguments.folder)  # before a lock is put into a folder that is none of ours
     with alone_in(arguments.folder):
         run = reopen(arguments.folder)
+        site = kept(run.path)
+        if site.launcher == "slurm":
+            from leanfleet.commands._cluster import submit_jobs
+
+            print(f"goes on: {run.path}", file=sys.stderr)
+            return submit_jobs(run, site, as_json=arguments.json)
         processes = plan(run.config, run.path)
         check(run.config, processes, run.path, run.folder.cwd)
         print(f"goes on: {run.path}", file=sys.stderr)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leanfleet.roles.watching import Audit
 
 EXIT_DONE, EXIT_NO = 0, 1
-WATCH_SECONDS = 2.0
+WATCH_SECONDS, WATCH_SLURM_SECONDS = 2.0, 10.0
 
 _EXAMPLES = """\
   leanfleet status runs/learn
@@ -72,6 +72,12 @@ def _look(run: Run) -> tuple[Launched | None, HubStatus | None]:
     return launched.read(run.path), asyncio.run(hub_status(run.path))
 
 
+def _on_slurm(run: Run) -> bool:
+    from leanfleet.roles.sites import kept
+
+    return kept(run.path).launcher == "slurm"
+
+
 def _audit(run: Run, hub: HubStatus | None) -> Audit:
     from leanfleet.roles.watching import audit_of_journal, audit_of_status
 
@@ -84,7 +90,7 @@ def _watch(run: Run) -> None:
 
     with Live(_table(run, *_look(run)), auto_refresh=False) as live:
         while True:
-            time.sleep(WATCH_SECONDS)
+            time.sleep(WATCH_SLURM_SECONDS if _on_slurm(run) else WATCH_SECONDS)
             live.update(_table(run, *_look(run)), refresh=True)
 
 
@@ -96,6 +102,12 @@ def _table(run: Run, said: Launched | None, hub: HubStatus | None) -> Renderable
     from rich.table import Table
     from rich.text import Text
 
+    if _on_slurm(run):
+        from leanfleet.commands import _cluster_status
+
+        look = _cluster_status.look(run)
+        headline = _headline(run, look.headline, hub)
+        return _cluster_status.table(look, _does(run, hub), headline)
     table = Table("role", "running", "lost", "restarts", "what it does", "last error")
     for row in _roles(run, said, hub):
         table.add_row(
@@ -106,7 +118,7 @@ def _table(run: Run, said: Launched | None, hub: HubStatus | None) -> Renderable
             Text(row["does"]),
             Text(row["error"]),
         )
-    return Group(Text(_headline(run, said, hub)), table)
+    return Group(Text(_headline(run, _state(said), hub)), table)
 
 
 def _roles(run: Run, said: Launched | None, hub: HubStatus | None) -> list[dict[str, Any]]:
@@ -162,17 +174,20 @@ def _does(run: Run, hub: HubStatus | None) -> dict[str, str]:
     return found
 
 
-def _headline(run: Run, said: Launched | None, hub: HubStatus | None) -> str:
+def _state(said: Launched | None) -> str:
+    """Of the launcher."""
+    if said is None:
+        return "was never launched"
+    if said.lives:
+        return f"runs (process {said.pid})"
+    if not said.is_here and not said.over:
+        return f"was launched on {said.host}: its processes can be seen there only"
+    return f"does not run ({said.over or 'its launcher was killed'})"
+
+
+def _headline(run: Run, state: str, hub: HubStatus | None) -> str:
     from leanfleet.commands._launching import over_reason
 
-    if said is None:
-        state = "was never launched"
-    elif said.lives:
-        state = f"runs (process {said.pid})"
-    elif not said.is_here and not said.over:
-        state = f"was launched on {said.host}: its processes can be seen there only"
-    else:
-        state = f"does not run ({said.over or 'its launcher was killed'})"
     parts = [f"{run.path}: {state}"]
     if reason := over_reason(run.path):
         parts.append(f"over: {reason}")
@@ -214,6 +229,11 @@ def _row(
         "tasks": msgspec.to_builtins(said.tasks) if said is not None else [],
         "hub": msgspec.to_builtins(hub),
     }
+    if _on_slurm(run):
+        from leanfleet.commands import _cluster_status
+
+        look = _cluster_status.look(run)
+        row |= {"running": look.lives, "jobs": look.rows, "slurm": look.trouble or "answers"}
     if audit is not None:
         row["audit"] = {**asdict(audit), "reconcile": audit.reconcile}
     return row

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from leanfleet.config import LeanConfig, PolicyConfig, Section, Tuple, load_section
+from leanfleet.config import SITE_NAME, LeanConfig, PolicyConfig, Section, Tuple, load_section
 from leanfleet.model.config import ModelConfig
 from leanfleet.rl.matchmaker import MatchmakerConfig
 from leanfleet.train.config import DeepSpeedConfig
@@ -110,7 +110,7 @@ class RunConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     seed: int = Field(0, ge=0, lt=2**63)
-    cluster: Literal["local"] = "local"  # a site of configs/sites
+    cluster: str = Field("local", pattern=SITE_NAME, max_length=100)  # a site of configs/sites
     theorems: str = "train"  # a shipped split, or a file or folder of theorems
     limit: int = Field(0, ge=0)  # the first so many; 0: all
     lean: LeanConfig = LeanConfig()

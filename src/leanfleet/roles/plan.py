@@ -55,7 +55,7 @@ class RoleProcess:
         return f"{self.role}.{self.task}"
 
 
-def plan(config: RunConfig, folder: Path) -> tuple[RoleProcess, ...]:
+def plan(config: RunConfig, folder: Path, lean_servers: int = 1) -> tuple[RoleProcess, ...]:
     """The processes of the run in `folder` (absolute). They may start in any order."""
     lean, prover, learner = config.lean, config.prover, config.learner
     over = folder / files.OVER
@@ -67,8 +67,9 @@ def plan(config: RunConfig, folder: Path) -> tuple[RoleProcess, ...]:
         env = {"PYTHONUNBUFFERED": "1"}  # a log has what was said before a kill
         return RoleProcess(role, task, command, cores, memory_mb, env=env, **more)
 
+    memory = searching * lean.memory_limit_mb
     found = [
-        process("lean", cores=searching, memory_mb=searching * lean.memory_limit_mb),
+        *(process("lean", n, cores=searching, memory_mb=memory) for n in range(lean_servers)),
         process("hub", cores=1, memory_mb=HUB_MB, losable=False),
         process("policy", cores=config.policy.threads or 1, memory_mb=TORCH_MB),
         process(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc import rendezvous, wire
+from hpc.slurm.here import ADDRESS
 from leanfleet.lean.transport import BadRequest, Request, ServerBusy, TransportError, Unreachable
 from leanfleet.messages import PAYLOAD_VERSION
 
@@ -45,10 +46,10 @@ class Address:
 
 
 def stop_signal() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT from now on."""
+    """Set by SIGTERM, SIGINT and SIGUSR2 from now on: the last is what srun passes on."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         loop.add_signal_handler(number, stopped.set)
     return stopped
 
@@ -193,7 +194,10 @@ def _reachable(endpoint: str) -> str:
 
 
 def _own_address() -> str:
-    """The address that this machine would send from. Nothing is sent."""
+    """What the job says is this node's, else the address that this machine would send from. Nothing is
+    sent."""
+    if told := os.environ.get(ADDRESS):
+        return told
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # reserved for documentation: routed nowhere

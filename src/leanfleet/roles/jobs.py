@@ -1,0 +1,81 @@
+"""The plan of a run as jobs of Slurm: one for each role, an array where there are several of it.
+
+What a site says comes first, then what the run needs. Submits nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpc.slurm.script import ELEMENT, Job
+from leanfleet.roles.plan import RoleProcess, plan
+
+if TYPE_CHECKING:
+    from leanfleet.config import Site, SiteRole
+    from leanfleet.rl.config import RunConfig
+
+ARRAYS = ("lean", "prover")
+SCRIPTS = "sbatch"  # folder of the run: ROLE.sh
+TASK_MB = 200  # resident, with room: what keeps a role's process running
+LOGS = "slurm"  # folder inside the run's logs: what jobs say before and besides their role
+
+
+def processes(config: RunConfig, site: Site, folder: Path) -> tuple[RoleProcess, ...]:
+    """What the jobs run."""
+    return plan(config, folder, site.roles.lean.servers)
+
+
+def jobs(
+    config: RunConfig,
+    site: Site,
+    folder: Path,
+    only: Collection[str] | None = None,
+) -> tuple[Job, ...]:
+    """In the order of the plan. `only`: names of the processes that are wanted (`prover.3`).
+
+    Raises ValueError: an MPI world that its nodes can't share evenly.
+    """
+    by_role: dict[str, list[RoleProcess]] = {}
+    for each in processes(config, site, folder):
+        if only is None or each.name in only:
+            by_role.setdefault(each.role, []).append(each)
+    return tuple(_job(config, site, folder, alike) for alike in by_role.values())
+
+
+def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProcess]) -> Job:
+    process = alike[0]
+    role = process.role
+    asked: SiteRole = getattr(site.roles, role)
+    if process.ranks % asked.nodes:
+        raise ValueError(
+            f"roles.{role}.nodes: {asked.nodes} nodes can't share {process.ranks} ranks evenly"
+        )
+    ranks = process.ranks // asked.nodes
+    memory_mb = asked.memory_mb or TASK_MB + -(-process.memory_mb // asked.nodes)
+    parameters: dict[str, Any] = {
+        "job_name": f"{config.name}:{role}",
+        "time": asked.minutes or site.minutes,
+        "nodes": asked.nodes,
+        "ntasks_per_node": ranks,
+        "cpus_per_task": asked.cpus or max(1, process.cores // process.ranks),
+        "mem": f"{memory_mb}M",
+        **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
+    }
+    for name in ("partition", "account", "constraint"):
+        value = getattr(asked, name) or getattr(site, name)
+        if value is not None:
+            parameters[name] = value
+    argv = (sys.executable, "-u", "-m", "leanfleet.cli", "task", role, str(folder))
+    return Job(
+        name=role,
+        argv=(*argv, "--task", ELEMENT),
+        parameters={**parameters, **site.parameters, **asked.parameters},
+        setup=site.setup,
+        elements=tuple(each.task for each in alike),
+        is_array=role in ARRAYS,
+        requeue=site.requeue,
+        signal_seconds=site.signal_seconds,
+    )
