@@ -26,7 +26,8 @@ _BEFORE = ('export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"', "trap '' USR
 class Job:
     """One job, or one array of jobs that are alike.
 
-    `name`: of its files. `parameters`: submitit's (sbatch's with _), for one element. `setup`: lines of bash.
+    `name`: of its files. `parameters`: submitit's (sbatch's, with _) for one element. `setup`: lines
+    of bash.
     """
 
     name: str

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from leanfleet.config import Site, SiteRole
     from leanfleet.rl.config import RunConfig
 
+PROGRAM = (sys.executable, "-u", "-m", "leanfleet.cli", "task")
 ARRAYS = ("lean", "prover")
 SCRIPTS = "sbatch"  # folder of the run: ROLE.sh
 TASK_MB = 200  # resident, with room: what keeps a role's process running
@@ -68,10 +69,9 @@ def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProces
         value = getattr(asked, name) or getattr(site, name)
         if value is not None:
             parameters[name] = value
-    argv = (sys.executable, "-u", "-m", "leanfleet.cli", "task", role, str(folder))
     return Job(
         name=role,
-        argv=(*argv, "--task", ELEMENT),
+        argv=(*PROGRAM, role, str(folder), "--task", ELEMENT),
         parameters={**parameters, **site.parameters, **asked.parameters},
         setup=site.setup,
         elements=tuple(each.task for each in alike),

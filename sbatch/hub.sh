@@ -1,0 +1,20 @@
+#!/bin/bash
+# The hub of a run: who plays what, verdicts, rows.
+# As `launch` submits it for configs/quickstart.yaml (docs/slurm.md, *By hand*).
+#   sbatch sbatch/hub.sh RUN
+
+#SBATCH --cpus-per-task=1
+#SBATCH --job-name=leanfleet:hub
+#SBATCH --mem=600M
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
+#SBATCH --time=240
+
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
+trap '' USR2
+
+export SUBMITIT_EXECUTOR=slurm
+exec "${PYTHON:-.venv/bin/python}" -u -m leanfleet.cli task hub "${1:?which RUN}" --task "${SLURM_ARRAY_TASK_ID:-0}"

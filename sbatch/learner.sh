@@ -1,0 +1,20 @@
+#!/bin/bash
+# What learns from a run. With GPUs: --gpus-per-node=N, for learner.ranks: N.
+# As `launch` submits it for configs/quickstart.yaml (docs/slurm.md, *By hand*).
+#   sbatch sbatch/learner.sh RUN
+
+#SBATCH --cpus-per-task=1
+#SBATCH --job-name=leanfleet:learner
+#SBATCH --mem=1000M
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
+#SBATCH --time=240
+
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
+trap '' USR2
+
+export SUBMITIT_EXECUTOR=slurm
+exec "${PYTHON:-.venv/bin/python}" -u -m leanfleet.cli task learner "${1:?which RUN}" --task "${SLURM_ARRAY_TASK_ID:-0}"
