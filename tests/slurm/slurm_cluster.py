@@ -64,10 +64,16 @@ class Cluster:
         )
         return done.stdout.strip()
 
-    def states(self) -> dict[str, str]:
-        """The state of every job and array element, those that ended as well."""
+    def states(self, since: int = 0) -> dict[str, str]:
+        """The state of every job and array element with an id from `since` on, also of those that
+        ended."""
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-o", "%i %T").splitlines()
-        return dict(line.split() for line in lines)
+        found = dict(line.split() for line in lines)
+        return {id: state for id, state in found.items() if int(id.split("_")[0]) >= since}
+
+    def next_id(self) -> int:
+        """Jobs that are submitted from now on have ids from this one on."""
+        return max((int(id.split("_")[0]) for id in self.states()), default=0) + 1
 
     # --- starting ---------------------------------------------------------------------------------
 

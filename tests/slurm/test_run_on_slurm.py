@@ -38,7 +38,7 @@ class Runs:
 
     def __init__(self, folder: Path, cluster) -> None:
         self.folder, self.cluster = folder / "run", cluster
-        self.home = folder
+        self.home, self.first = folder, cluster.next_id()
         (folder / "sites").mkdir(parents=True)
         (folder / "theorems.jsonl").write_text('{"name": "a", "statement": "theorem a : True"}\n')
         (folder / "prover").write_text(f"until:{self.folder}/over.json,exit:0")
@@ -67,6 +67,9 @@ class Runs:
 
     def begins(self) -> int:
         return sum("begins" in line for line in self.notes)
+
+    def states(self) -> dict[str, str]:
+        return self.cluster.states(self.first)
 
     def job(self, name: str) -> str:
         found = told.read(self.folder, name)
@@ -115,7 +118,7 @@ def test_a_run_is_submitted_watched_and_ends_by_itself_in_order(runs, capsys):
     assert "run or wait" in capsys.readouterr().out  # nothing is submitted twice
 
     runs.end()
-    runs.wait(lambda: set(runs.cluster.states().values()) == {"COMPLETED"})
+    runs.wait(lambda: set(runs.states().values()) == {"COMPLETED"})
     ends = [line for line in runs.notes if "begins" not in line]
     assert {line.split()[0] for line in ends[:3]} == {"prover.0", "prover.1", "learner.0"}
     assert ends[3] == "hub.0 SIGTERM" and set(ends[4:]) == {"lean.0 SIGTERM", "policy.0 SIGTERM"}
@@ -139,6 +142,23 @@ def test_jobs_come_back_after_a_requeue_and_before_their_time_is_up(runs, capsys
     assert rows["prover.0"]["requeues"] == 0
     logs = {path.name for path in (runs.folder / "logs").glob("*.log")}
     assert {"hub.0.1.log", "prover.1.1.log"} <= logs and "prover.0.1.log" not in logs
+
+
+@pytest.mark.needs("registry_lean")
+def test_preempted_jobs_end_in_order_and_come_back_when_there_is_room(runs, capsys):
+    runs.site("partition: low\n")
+    assert runs.launch() == 0
+    runs.wait(lambda: runs.begins() == 6)
+    first = set(runs.states())
+    runs.cluster.run(
+        *("sbatch", "-p", "cpu", "--nodes=4", "--exclusive", "--output=/dev/null"),
+        *("--wrap", "sleep 3"),
+    )
+    runs.wait(lambda: runs.begins() == 12)
+    stopped = [line.split()[0] for line in runs.notes if line.endswith("SIGTERM")]
+    assert sorted(stopped) == sorted(status(runs, capsys))  # each once, none was killed
+    assert first <= set(runs.states())
+    assert {row["requeues"] for row in status(runs, capsys).values()} == {1}
 
 
 @pytest.mark.needs("registry_lean")
@@ -181,7 +201,7 @@ def test_a_mistake_of_one_role_stops_the_run(runs, capsys):
     (runs.home / "learner").write_text("say:there is no such file,exit:2")
     assert runs.launch() == 0
     runs.wait(lambda: len(told.read_all(runs.folder)) == 6)
-    runs.wait(lambda: not any(state == "RUNNING" for state in runs.cluster.states().values()))
+    runs.wait(lambda: not any(state == "RUNNING" for state in runs.states().values()))
     rows = status(runs, capsys)
     assert rows["learner.0"]["state"] == "failed" and rows["hub.0"]["state"] == "cancelled"
     assert "learner.0 can't go on" in rows["learner.0"]["error"]
@@ -200,12 +220,11 @@ def test_a_mistake_of_one_role_stops_the_run(runs, capsys):
 def test_what_slurm_refuses_is_named_and_nothing_stays_submitted(runs, capsys, more, said):
     import re
 
-    before = runs.cluster.states()
     runs.site(more)
     assert runs.launch() == 2
     error = capsys.readouterr().err
     assert "Slurm refuses the job " in error and re.search(said, error), error
-    assert runs.cluster.states() == before
+    assert runs.states() == {}
 
 
 @pytest.mark.needs("registry_lean")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXIT_NO = 1
 LOOK_SECONDS = 0.5
 SLURM_SECONDS = 5.0  # between two questions to Slurm
+GONE_SECONDS = 120.0  # that Slurm gets to end what was cancelled
 STAGE_SECONDS = 150.0  # that the jobs of a stage get to end by themselves
 
 
@@ -322,6 +323,7 @@ def cancel_jobs(run: Run, name: str | None, *, wait: bool) -> int:
                 )
         if wait:
             queue.cancel(everything)
+            _wait_for_slurm(everything)
     what = name or "the run"
     print(f"{what} is stopped" if wait else f"{what} was asked to stop")
     return EXIT_DONE
@@ -350,6 +352,24 @@ def _wait_for(
             }
     if running:
         print(f"still running, and cancelled now: {', '.join(sorted(running))}", file=sys.stderr)
+
+
+def _wait_for_slurm(ids: Collection[str]) -> None:
+    """Until no job of these is at its end any more. Raises LeanStartError when that takes too long."""
+    from hpc.slurm import queue
+    from leanfleet.lean.environment import LeanStartError
+
+    deadline = time.monotonic() + GONE_SECONDS
+    while True:
+        states = queue.look()
+        left = [id for id in ids if id in states and states[id].lives]
+        if not left:
+            return
+        if time.monotonic() >= deadline:
+            raise LeanStartError(
+                f"Slurm has not ended these jobs after {GONE_SECONDS:g} s: {', '.join(left[:5])}"
+            )
+        time.sleep(2 * LOOK_SECONDS)
 
 
 def _ended(said: Told | None, jobs: Collection[str]) -> bool:

@@ -154,8 +154,11 @@ class _Task:
     def _conclude(self, ended: Ended) -> int:
         if ended.failure:
             return self._failed(ended)
-        preempted = ended.asked_by is signal.SIGTERM and requeue.gives_way(self.place)
-        if self.why is Over.QUEUED or preempted:
+        if ended.asked_by is signal.SIGTERM:  # of a preemption, of scancel, or of the time limit
+            goes_on = requeue.gives_way(self.place)
+        else:
+            goes_on = self.why is Over.QUEUED
+        if goes_on:
             return self._again()
         self._tell(Over.STOPPED if ended.asked_by else self.why or Over.DONE)
         return EXIT_DONE
