@@ -21,6 +21,7 @@ from leanfleet.config import (
     parse,
     parse_config,
 )
+from leanfleet.rl.config import RunConfig, load_run_config
 from leanfleet.train.learn_config import load_learn_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -35,13 +36,23 @@ def mistakes(text: str, *overrides: str) -> list[str]:
 # --- shipped files --------------------------------------------------------------------------------
 
 
-EXPERIMENTS = sorted(set(CONFIGS.glob("*.yaml")) - set(CONFIGS.glob("learn-*.yaml")))
+RUNS = sorted(CONFIGS / name for name in ("learn.yaml", "quickstart.yaml"))
+EXPERIMENTS = sorted(set(CONFIGS.glob("*.yaml")) - set(CONFIGS.glob("learn-*.yaml")) - set(RUNS))
 LEARNING = sorted(CONFIGS.glob("learn-*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
 def test_every_shipped_experiment_loads(path):
     assert load_config(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+def test_every_shipped_run_loads_and_its_resolved_configuration_reloads_identically(path):
+    config = load_run_config(path)
+    assert config.name == path.stem
+    assert parse(RunConfig, dump_config(config), "resolved") == config
+    if config.smoke:
+        assert load_run_config(path, config.smoke) != config
 
 
 @pytest.mark.parametrize("path", LEARNING, ids=lambda path: path.name)
