@@ -50,7 +50,7 @@ def test_a_run_loses_its_provers_and_its_hub_on_the_way_and_every_game_is_accoun
     (tmp_path / "theorems.jsonl").write_text(THEOREMS)
     file, folder = tmp_path / "tried.yaml", tmp_path / "run"
     file.write_text(CONFIG.format(theorems=tmp_path / "theorems.jsonl"))
-    first = cluster.next_id()
+    first_id = cluster.next_id()
     deadline = time.monotonic() + PATIENCE
 
     def wait(condition) -> None:
@@ -71,10 +71,13 @@ def test_a_run_loses_its_provers_and_its_hub_on_the_way_and_every_game_is_accoun
     assert cli.main(["launch", str(file), "--out", str(folder)]) == 0
     wait(lambda: (folder / files.ENDPOINTS / "hub.0.json").exists())
     wait(lambda: "games running" in _log(folder, "prover.0.0"))
-    cluster.run("scontrol", "requeue", job("prover"))
+    # As before its time limit: the ranks hear of it through srun, and have time to hand back.
+    cluster.run("scancel", "--signal=USR2", "--batch", job("prover"))
     wait(lambda: (folder / "logs" / "prover.0.1.log").exists())
+    first_log = _log(folder, "prover.0.0")
+    assert "stopping" in first_log and "forcing" not in first_log  # srun's word for a kill
     cluster.run("scontrol", "requeue", job("hub"))
-    wait(lambda: set(cluster.states(first).values()) <= {"COMPLETED", "CANCELLED"})
+    wait(lambda: set(cluster.states(first_id).values()) <= {"COMPLETED", "CANCELLED"})
 
     capsys.readouterr()
     assert cli.main(["status", str(folder), "--audit", "--json"]) == 0

@@ -236,3 +236,35 @@ def test_every_script_of_a_dry_run_passes_test_only(runs, capsys):
     for path in scripts:
         runs.cluster.run("sbatch", "--test-only", path)
         assert path.read_text() in shown
+
+
+@pytest.mark.needs("registry_lean")
+def test_a_node_with_another_python_or_without_the_network_is_named(runs, capsys):
+    runs.site('interface: "ib7"\nroles: {hub: {cpus: 2}}\n')
+    assert runs.launch() == 0
+    runs.wait(lambda: set(runs.states().values()) == {"FAILED"})
+    rows = status(runs, capsys)
+    assert {row["state"] for row in rows.values()} == {"failed"}
+    assert "this node has no ib7 with an address; there are: " in rows["prover.1"]["error"]
+
+    code = json.loads((runs.folder / "code.json").read_text())
+    (runs.folder / "code.json").write_text(json.dumps({**code, "python": "3.2.1"}))
+    assert cli.main(["resume", str(runs.folder)]) == 0
+    runs.wait(lambda: set(runs.states().values()) == {"FAILED"} and len(runs.states()) == 12)
+    assert "the run began with 3.2.1" in status(runs, capsys)["hub.0"]["error"]
+    assert runs.begins() == 0
+
+
+@pytest.mark.needs("registry_lean")
+def test_jobs_of_a_node_that_fails_go_on(runs, capsys):
+    assert runs.launch() == 0
+    runs.wait(lambda: runs.begins() == 6)
+    before = status(runs, capsys)
+    node = before["hub.0"]["nodes"]
+    lost = {name for name, row in before.items() if row["nodes"] == node}
+    # It comes back as soon as it speaks again (ReturnToService).
+    runs.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    runs.wait(lambda: runs.begins() == 6 + len(lost))
+    after = status(runs, capsys)
+    assert {name for name, row in after.items() if row["requeues"]} == lost
+    assert {row["slurm"] for row in after.values()} == {"RUNNING"}

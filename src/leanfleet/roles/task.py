@@ -68,10 +68,14 @@ class _Task:
     said: float = float("-inf")  # monotonic, when it was told last
 
     def keep(self) -> int:
-        _check_python(self.run.path)
+        try:
+            _check_python(self.run.path)
+            address = here.address(self.place, self.site.interface)
+        except ValueError as error:
+            self._tell(Over.FAILED, error=str(error))
+            raise
         for note in here.notes(self.place):
             print(f"note: {note}", file=sys.stderr)
-        address = here.address(self.place, self.site.interface)
         signal.signal(signal.SIGUSR2, self._hear)
         if self._is_needless() or self._asked():
             self._tell(self.why or Over.DONE)
