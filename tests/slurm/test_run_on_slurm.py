@@ -268,3 +268,20 @@ def test_jobs_of_a_node_that_fails_go_on(runs, capsys):
     after = status(runs, capsys)
     assert {name for name, row in after.items() if row["requeues"]} == lost
     assert {row["slurm"] for row in after.values()} == {"RUNNING"}
+
+
+@pytest.mark.needs("registry_lean")
+def test_what_somebody_cancels_by_hand_stays_away_until_it_is_resumed(runs, capsys):
+    assert runs.launch() == 0
+    runs.wait(lambda: runs.begins() == 6)
+    hub = runs.job("hub.0")
+    runs.cluster.run("scancel", hub)
+    runs.wait(lambda: told.read(runs.folder, "hub.0").over == "stopped")
+    runs.wait(lambda: runs.states()[hub] == "CANCELLED")
+    assert "hub.0 SIGTERM" in runs.notes
+    assert status(runs, capsys)["lean.0"]["slurm"] == "RUNNING"
+    assert cli.main(["resume", str(runs.folder)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("hub: job ") and "lean: job" not in said
+    runs.wait(lambda: runs.begins() == 7)
+    assert runs.job("hub.0") != hub
