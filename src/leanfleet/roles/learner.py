@@ -55,11 +55,6 @@ def serve(run: Path, attempt: int = 0) -> bool:
 def _check(config: RunConfig, run: Path) -> None:
     """What would otherwise be noticed after the first rows. Raises ValueError."""
     learner = config.learner
-    if learner.model is not None and learner.vocabulary > learner.model.vocabulary:
-        raise ValueError(
-            f"learner.vocabulary is {learner.vocabulary}, and the network has rows for "
-            f"{learner.model.vocabulary}: make learner.model.vocabulary as large, or the other smaller"
-        )
     if learner.model is not None:
         room_of(train_config(config, run).stages[0], learner.model)
     for path in shards(Path(each) for each in config.replay.supervised):
