@@ -25,6 +25,7 @@ from pathlib import Path
 import psutil
 
 from hpc import journal, launched
+from hpc.code import commit
 from leanfleet.rl import files
 from leanfleet.rl.config import load_run_config
 from leanfleet.rl.records import GameResult, Judged, Leased, decode
@@ -124,7 +125,7 @@ class Soak:
         found = self._audit()
         return {
             "command": "bash tools/soak.sh " + " ".join(["faults", *sys.argv[1:]]),
-            "commit": _commit(),
+            "commit": commit(ROOT),
             "seed": options.seed,
             "seconds": round(time.monotonic() - began, 1),
             "faults": dict(self.done),
@@ -326,13 +327,6 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return ""
-
-
-def _commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
-    )
-    return found.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

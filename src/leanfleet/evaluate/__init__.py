@@ -10,6 +10,6 @@ runner.py      the attempts that a folder lacks, many at once
 passk.py       pass@k, intervals
 summary.py     what may be said of the rows
 compare.py     two evaluations of the same theorems
-report.py      report.html (report.html.j2), plot.py its curves
+report.py      report.html (report.html.j2), plot.py its curves, numbers.py its numbers
 session.py     all of it, from a benchmark to its report
 """

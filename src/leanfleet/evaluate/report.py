@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from leanfleet.evaluate.numbers import number_text, percent
 from leanfleet.evaluate.plot import Curve, step_plot
 from leanfleet.evaluate.registry import faults_among, recognise
 from leanfleet.evaluate.results import PROOFS, Class, proof_file
@@ -50,8 +51,8 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
-    environment.filters["number"] = _number
+    environment.filters["percent"] = percent
+    environment.filters["number"] = number_text
     return environment.get_template("report.html.j2").render(
         manifest=manifest,
         settings=manifest.settings,
@@ -122,15 +123,3 @@ def _plots(manifest: Manifest, found: Sequence[Outcome]) -> list[Markup]:
         )
         for what, of, end in plots
     ]
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.1f} %"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"

@@ -21,6 +21,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -150,6 +151,20 @@ def file_stem(theorem: str) -> str:
     if safe != theorem:
         safe += "-" + hashlib.sha256(theorem.encode()).hexdigest()[:8]
     return safe
+
+
+def read_json_lines(path: Path, kind: Any) -> list[Any]:
+    """Values of a type that msgspec knows, one a line; none where there is no file. What is behind the
+    last end of line was never finished. Raises ValueError for damage."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = data[: data.rfind(b"\n") + 1]
+    try:
+        return [msgspec.json.decode(line, type=kind) for line in whole.splitlines()]
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from leanfleet.evaluate.results import write_whole
+from leanfleet.evaluate.results import read_json_lines, write_whole
 from leanfleet.rl import files
 
 
@@ -56,16 +56,7 @@ def due(
 
 def read_lines(run: Path) -> list[EvaluationLine]:
     """Of all evaluations so far. Raises ValueError for damage."""
-    path = run / files.EVALUATIONS / files.EVALUATION_LINES
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    whole = data[: data.rfind(b"\n") + 1]
-    try:
-        return [msgspec.json.decode(line, type=EvaluationLine) for line in whole.splitlines()]
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    return read_json_lines(run / files.EVALUATIONS / files.EVALUATION_LINES, EvaluationLine)
 
 
 def add_line(run: Path, line: EvaluationLine) -> list[EvaluationLine]:

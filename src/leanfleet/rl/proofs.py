@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from leanfleet.evaluate.results import file_stem, write_whole
+from leanfleet.evaluate.results import file_stem, read_json_lines, write_whole
 from leanfleet.lean.compose import lean_file
 from leanfleet.messages import Theorem
 from leanfleet.rl.ledger import Game
@@ -135,15 +135,7 @@ class Proofs:
 
 def read_proofs(path: Path) -> list[KnownProof]:
     """Whole lines; none where there is no file. Raises ValueError for damage."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    whole = data[: data.rfind(b"\n") + 1]
-    try:
-        return [msgspec.json.decode(line, type=KnownProof) for line in whole.splitlines()]
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    return read_json_lines(path, KnownProof)
 
 
 def write_lean(folder: Path, proofs: Iterable[KnownProof], theorems: Sequence[Theorem]) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from leanfleet.evaluate.results import read_json_lines
 from leanfleet.train.transitions import Transition, write_shard
 
 SHARD_ROWS = 512
@@ -42,21 +43,12 @@ def read_manifests(folder: Path) -> list[Shard]:
     """The shards that count, oldest first. Raises ValueError for a damaged manifest."""
     shards: list[Shard] = []
     for path in sorted(folder.glob("[0-9]*.jsonl")):
-        for line in _lines(path):
+        for line in read_json_lines(path, _Base | Shard):
             if isinstance(line, _Base):
                 shards = [shard for shard in shards if shard.judged <= line.judged]
             else:
                 shards.append(line)
     return shards
-
-
-def _lines(path: Path) -> list[_Base | Shard]:
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]  # a torn last line was never finished
-    try:
-        return [msgspec.json.decode(line, type=_Base | Shard) for line in whole.splitlines()]
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 class Replay:

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from leanfleet.evaluate.numbers import number_text, percent
 from leanfleet.evaluate.passk import wilson
 from leanfleet.lean.compose import proof_text
 from leanfleet.rl.evaluation import EvaluationLine
@@ -61,7 +62,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {"percent": percent, "number": number_text}
     rows, left_out = _rows(story)
     versions = sorted(story.versions.items())[-NEWEST_VERSIONS:]
     return environment.get_template("report.html.j2").render(
@@ -230,15 +231,3 @@ def _row(story: Story, theorem: int) -> dict[str, Any]:
         "lean_seconds": told.lean_seconds if told else 0.0,
         "text": text,
     }
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.1f} %"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
