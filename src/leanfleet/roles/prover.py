@@ -118,6 +118,7 @@ class _Rank:
             await asyncio.sleep(1.0)
             if (self.folder / files.OVER).exists():
                 desk.over = True
+        desk.stopping = True  # nobody waits for games that nobody fetches: the other ranks end, too
         self.stopped.set()
 
     async def _serve(self, desk: Desk, left: asyncio.Event) -> None:
