@@ -362,7 +362,6 @@ def test_a_process_id_alone_proves_nothing():
 MPI = Path(sys.executable).parent / "mpiexec"
 
 
-@pytest.mark.skipif(not MPI.exists(), reason="no mpiexec beside this python")
 def test_a_whole_mpi_world_ends_with_its_launcher(stage):
     """Each rank begins a session of its own, and here none of them listens to SIGTERM."""
     code = LAUNCHER.replace('("hub", "")', '("hub", "deaf")').replace(
