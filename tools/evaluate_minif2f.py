@@ -324,7 +324,7 @@ def _compare(arguments: list[str]) -> int:
     else:
         print(f"{result.theorems} theorems in both ({result.not_shared} rows of one side only)")
         print(f"{'':28}{'A':>8}{'B':>8}{'B - A':>9}   95 % interval of the difference")
-        for rate in result.rates:
+        for rate in (*result.rates, *result.groups):
             print(
                 f"{rate.what:28}{rate.first:8.1%}{rate.second:8.1%}{rate.difference:+9.1%}"
                 f"   {rate.low:+.1%} to {rate.high:+.1%}"

@@ -193,6 +193,21 @@ def test_two_runs_are_compared_in_pairs(tmp_path):
     assert compare_folders(a, a).changed == () and compare_folders(a, a).p == 1.0
 
 
+def test_unequal_simulations_are_compared_at_the_smaller_and_families_apart(tmp_path):
+    sources = ("logic/a/1/in", "logic/b/1/out")
+    theorems = [msgspec.structs.replace(theorem(f"t{n}"), source=sources[n % 2]) for n in range(40)]
+    long = [row(one.name, P, simulations=4 if n < 10 else 90) for n, one in enumerate(theorems)]
+    short = [row(one.name, P if n < 20 else N, simulations=9) for n, one in enumerate(theorems)]
+    a = folder(tmp_path / "a", theorems, long, simulations=100)
+    b = folder(tmp_path / "b", theorems, short, simulations=50)
+    result = compare_folders(a, b)
+    assert (result.rates[0].first, result.rates[0].second) == (0.25, 0.5)
+    assert result.only_first == () and len(result.only_second) == 10
+    inside, outside = result.groups
+    assert (inside.what, outside.what) == ("in family (20)", "out of family (20)")
+    assert (inside.first, inside.second, outside.second) == (0.25, 0.5, 0.5)
+
+
 def test_only_equal_theorems_that_both_decided_are_compared(tmp_path):
     theorems = [theorem(name) for name in "abc"]
     other = [msgspec.structs.replace(theorems[0], header="open Nat"), *theorems[1:]]

@@ -12,6 +12,9 @@ from leanfleet.train.learn_config import load_learn_config, resolved
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "learn-sft.yaml"
+MENU = ROOT / "docs" / "results" / "menu-test"
+HEARTBEATS = ("--set", "lean.heartbeats=3000")
+SIMULATIONS = ("--set", "evaluate.simulations=400")
 STATEMENTS = (
     "(p q : Prop) (h : p ∧ q) : q ∧ p",
     "(p q : Prop) (h : p ∨ q) : q ∨ p",
@@ -79,6 +82,12 @@ def test_from_theorems_to_a_comparison_and_again(tmp_path, capsys):
         ([str(CONFIG), "--set", "evaluate.menu_weight=1"], "evaluate.menu_weight"),
         ([str(CONFIG), "--set", "collect.theorems={tmp}/none"], "none"),
         ([str(CONFIG), "--set", "colect.limit=3"], "colect"),
+        ([str(CONFIG), "--set", "evaluate.menu={tmp}/none"], "holds no evaluation"),
+        ([str(CONFIG), "--set", f"evaluate.menu={MENU}", *HEARTBEATS], "2000, here 3000"),
+        (
+            [str(CONFIG), "--set", f"evaluate.menu={MENU}", *SIMULATIONS],
+            "200 simulations, here 400",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(tmp_path, capsys, words, why):

@@ -83,7 +83,7 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         f"from; weights and reports: {folder}"
     )
     for name, found in summary["against_the_menu"].items():
-        for rate in found["rates"]:
+        for rate in (*found["rates"], *found["groups"]):
             difference = rate["second"] - rate["first"]
             print(
                 f"{name:8} {rate['what']:28} menu {rate['first']:6.1%}  {name} {rate['second']:6.1%}"

@@ -3,6 +3,7 @@
 Only theorems that both folders counted are compared, with equal name, header and statement; how
 many are not is said. The difference of two rates on the same theorems is resampled in pairs: its
 interval is narrower than what two separate intervals suggest, since hard theorems are hard for both.
+Where the two had different simulations, both are read at the smaller number.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from leanfleet.evaluate.passk import bootstrap_mean, mcnemar
 from leanfleet.evaluate.results import Attempt, Class, read_manifest, read_rows, read_theorems
 from leanfleet.evaluate.settings import Manifest
 from leanfleet.evaluate.summary import BUDGETS, Outcome, counted, outcomes
+from leanfleet.theorems.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Difference:
 class Comparison:
     """`only_first`, `only_second`: solved by one of the two. `p`: McNemar's exact test of those.
 
+    `groups`: of the shipped theorems, those of the families of the train split, and the others, at
+    the full number of simulations.
     `changed`: theorems whose outcome differs in any attempt, with both outcomes: nothing, where the
     second run repeated the first.
     """
@@ -48,6 +52,7 @@ class Comparison:
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     p: float
+    groups: tuple[Difference, ...] = field(default=())
     changed: tuple[tuple[str, str, str], ...] = field(default=())
 
 
@@ -65,8 +70,12 @@ def compare_folders(first: Path, second: Path) -> Comparison:
         raise ValueError(f"{first} and {second}: no shared theorem was attempted by both")
     whole = len(sides[0][1]) + len(sides[1][1]) - 2 * len(base)
     smaller = min(manifest.settings.simulations for manifest, _ in sides)
-    only_first = tuple(a.theorem.name for a, b in base if a.proofs and not b.proofs)
-    only_second = tuple(a.theorem.name for a, b in base if b.proofs and not a.proofs)
+
+    def proved(one: Outcome) -> bool:
+        return any(row.simulations <= smaller for row in one.proofs)
+
+    only_first = tuple(a.theorem.name for a, b in base if proved(a) and not proved(b))
+    only_second = tuple(a.theorem.name for a, b in base if proved(b) and not proved(a))
     return Comparison(
         theorems=len(base),
         not_shared=whole,
@@ -74,6 +83,7 @@ def compare_folders(first: Path, second: Path) -> Comparison:
         only_first=only_first,
         only_second=only_second,
         p=mcnemar(len(only_first), len(only_second)),
+        groups=tuple(_groups(base, smaller)),
         changed=tuple(_changed(shared)),
     )
 
@@ -92,19 +102,29 @@ def _shared(first: Sequence[Outcome], second: Sequence[Outcome]) -> list[tuple[O
 
 
 def _rates(base: Sequence[tuple[Outcome, Outcome]], simulations: int) -> list[Difference]:
-    found = [_difference("attempts that prove", base, lambda _: True)]
+    found = [_difference("attempts that prove", base, simulations)]
     for budget in (b for b in BUDGETS if b <= simulations):
-        found.append(
-            _difference(
-                f"within {budget} simulations", base, lambda row, b=budget: row.simulations <= b
-            )
-        )
+        found.append(_difference(f"within {budget} simulations", base, budget))
     return found
 
 
-def _difference(what: str, base: Sequence[tuple[Outcome, Outcome]], allowed) -> Difference:
-    first = np.array([one.rate(allowed) for one, _ in base])
-    second = np.array([other.rate(allowed) for _, other in base])
+def _groups(base: Sequence[tuple[Outcome, Outcome]], simulations: int) -> list[Difference]:
+    """Families that the train split has, and families that it has not."""
+    members: dict[str, list[tuple[Outcome, Outcome]]] = {}
+    for one, other in base:
+        origin = provenance(one.theorem)
+        if origin is not None:
+            name = "out of family" if origin.held_out else "in family"
+            members.setdefault(name, []).append((one, other))
+    return [
+        _difference(f"{name} ({len(pairs)})", pairs, simulations)
+        for name, pairs in sorted(members.items())
+    ]
+
+
+def _difference(what: str, base: Sequence[tuple[Outcome, Outcome]], budget: int) -> Difference:
+    first = np.array([one.rate(lambda row: row.simulations <= budget) for one, _ in base])
+    second = np.array([other.rate(lambda row: row.simulations <= budget) for _, other in base])
     low, high = bootstrap_mean(second - first)
     return Difference(what, float(first.mean()), float(second.mean()), low, high)
 

@@ -5,7 +5,8 @@
         texts/          what the tokenizer and the first stage read: proofs.jsonl, states.jsonl
         tokenizer/      tokenizer.json
         train/          a training run: its last stage's weights are the policy
-        menu/ mixed/ network/   evaluations of the same theorems by the three policies
+        menu/ mixed/ network/   evaluations of the same theorems by the three policies (no menu/
+                        where the configuration names one)
         learn.json      seconds of every part, and the comparisons
 
 Every part goes on by its own means, so the same command goes on wherever a kill stopped it. How Lean
@@ -27,7 +28,14 @@ import msgspec
 from leanfleet.config import dump_config
 from leanfleet.evaluate.benchmarks import Benchmark
 from leanfleet.evaluate.compare import Comparison, compare_folders
-from leanfleet.evaluate.results import Class, last_rows, read_rows, read_theorems, write_whole
+from leanfleet.evaluate.results import (
+    Class,
+    last_rows,
+    read_manifest,
+    read_rows,
+    read_theorems,
+    write_whole,
+)
 from leanfleet.evaluate.runner import SEARCHES_PER_PROCESS
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
@@ -64,11 +72,13 @@ class Learning:
         ranks: int = 1,
     ) -> None:
         """`theorems`: the benchmark of a split (or a path) and a limit. Raises ValueError for a
-        folder with another experiment in it."""
+        folder with another experiment in it, and for a menu's evaluation that can't be compared."""
         self.config, self.folder, self.means = config, folder, means
         self.theorems, self.report, self.ranks = theorems, report, ranks
         self.train_config = resolved(config, folder)
         self.seconds: dict[str, float] = {}
+        if config.evaluate.menu is not None:
+            _check_menu(Path(config.evaluate.menu), config)
         _keep(config, folder)
 
     def run(self) -> dict[str, Any]:
@@ -165,7 +175,13 @@ class Learning:
 
     def _policies(self) -> list[str]:
         wanted = self.config.evaluate
-        return ["mixed", *(["network"] if wanted.network_alone else []), "menu"]
+        network = ["network"] if wanted.network_alone else []
+        return ["mixed", *network, *(["menu"] if wanted.menu is None else [])]
+
+    @property
+    def _menu(self) -> Path:
+        """The evaluation that the others are compared with."""
+        return Path(self.config.evaluate.menu or self.folder / "menu")
 
     def _settings(self, **more: Any) -> Settings:
         lean = self.config.lean
@@ -187,7 +203,7 @@ class Learning:
     def _summary(self) -> dict[str, Any]:
         rows = read_shard(self.folder / "collect" / SHARD)
         compared = {
-            name: _as_dict(compare_folders(self.folder / "menu", self.folder / name))
+            name: _as_dict(compare_folders(self._menu, self.folder / name))
             for name in self._policies()
             if name != "menu"
         }
@@ -218,6 +234,28 @@ def _keep(config: LearnConfig, folder: Path) -> None:
     except OSError as error:
         raise ValueError(f"{folder} can't be written to: {error.strerror}") from None
     write_whole(path, text.encode())
+
+
+def _check_menu(folder: Path, config: LearnConfig) -> None:
+    """Raises ValueError: what was measured there was not measured as it will be here."""
+    manifest = read_manifest(folder)
+    there, wanted = manifest.settings, config.evaluate
+    differing = [
+        f"{name} {one!r}, here {other!r}"
+        for name, one, other in (
+            ("policy", there.policy, "menu"),
+            ("heartbeats of a tactic", there.tactic_heartbeats, config.lean.heartbeats),
+            ("allowed tactics", tuple(there.allow), tuple(config.lean.allow)),
+        )
+        if one != other
+    ]
+    if there.simulations < wanted.simulations:
+        differing.append(f"{there.simulations} simulations, here {wanted.simulations}")
+    if differing:
+        raise ValueError(
+            f"evaluate.menu: {folder} was measured with {'; '.join(differing)}; leave the key out, "
+            "and the menu is evaluated in this run"
+        )
 
 
 def _write_texts(folder: Path) -> None:

@@ -33,6 +33,7 @@ class EvaluateConfig(Section):
     simulations: int = Field(50, ge=1)
     menu_weight: float = Field(0.5, gt=0, lt=1)  # of the mixed policy
     network_alone: bool = True  # is evaluated too
+    menu: str | None = None  # an evaluation of the menu on these theorems; null: made here
 
 
 class LearnConfig(Section):
