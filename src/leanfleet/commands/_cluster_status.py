@@ -39,7 +39,7 @@ class Look:
 
 
 def look(run: Run) -> Look:
-    from leanfleet.commands._cluster import rows
+    from leanfleet.commands._cluster_look import rows
 
     return Look(*rows(run))
 

@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     folder = run_folder.read(arguments.folder).path
     if kept(folder).launcher == "slurm":
-        from leanfleet.commands._cluster import cancel_jobs
+        from leanfleet.commands._cluster_cancel import cancel_jobs
         from leanfleet.roles.begin import open_run
 
         return cancel_jobs(open_run(folder), arguments.role, wait=not arguments.no_wait)

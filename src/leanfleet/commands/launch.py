@@ -75,7 +75,7 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
     from hpc.run_lock import alone_in
     from hpc.slurm.commands import needed
     from hpc.slurm.script import check_folder
-    from leanfleet.commands._cluster import plan_jobs, submit_jobs
+    from leanfleet.commands._cluster_launch import plan_jobs, submit_jobs
     from leanfleet.roles.begin import begin
     from leanfleet.roles.preflight import check
     from leanfleet.roles.sites import keep

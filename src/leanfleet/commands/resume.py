@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
         run = reopen(arguments.folder)
         site = kept(run.path)
         if site.launcher == "slurm":
-            from leanfleet.commands._cluster import submit_jobs
+            from leanfleet.commands._cluster_launch import submit_jobs
 
             print(f"goes on: {run.path}", file=sys.stderr)
             return submit_jobs(run, site, as_json=arguments.json)

@@ -1,0 +1,181 @@
+"""A run submitted as jobs of Slurm, for `launch` and `resume`; what it would be, for `--dry-run`.
+
+Nobody stays beside the jobs: they are submitted, and look after themselves (leanfleet.roles.task).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanfleet.commands._cluster_look import ids_of, look, slurm_answers, told_by
+from leanfleet.commands._launching import EXIT_DONE, over_reason
+
+if TYPE_CHECKING:
+    from hpc.slurm.script import Job
+    from hpc.slurm.told import Submitted
+    from leanfleet.config import Site
+    from leanfleet.rl.config import RunConfig
+    from leanfleet.roles.begin import Run
+
+
+def plan_jobs(run: Run, site: Site, *, as_json: bool) -> int:
+    """`--dry-run`: writes the scripts, and shows them and what they may use."""
+    from leanfleet.config import dump_config
+    from leanfleet.roles.jobs import jobs
+
+    wanted = jobs(run.config, site, run.path)
+    texts = _write_scripts(run.path, wanted)
+    if as_json:
+        row = {
+            "run": str(run.path),
+            "config": run.config.model_dump(mode="json"),
+            "site": site.model_dump(mode="json"),
+            "jobs": [_row(job, texts[job.name]) for job in wanted],
+            "hours": _hours(wanted, run.config),
+        }
+        print(json.dumps(row, ensure_ascii=False))
+        return EXIT_DONE
+    print(dump_config(run.config), end="")
+    for job in wanted:
+        print(f"\n# --- {_script(run.path, job)}\n{texts[job.name]}", end="")
+    print(f"\n# {_needs(wanted)}")
+    for what, hours in _hours(wanted, run.config).items():
+        print(
+            f"# {what}: {', '.join(f'{value:,.1f} {name}-hours' for name, value in hours.items())}"
+        )
+    return EXIT_DONE
+
+
+def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
+    """Submits what neither runs nor waits nor is done; the exit code. Inside `alone_in`.
+
+    Nothing stays submitted if one of them is refused. Raises ValueError, LeanStartError.
+    """
+    from hpc import cancel
+    from hpc.slurm import queue, told
+    from hpc.slurm.commands import needed
+    from hpc.slurm.submit import check, submit
+    from leanfleet.roles import jobs
+
+    needed("sbatch")
+    known = told.submitted(run.path)
+    names = _missing(run, site, known)
+    if not names:
+        print(_nothing_missing(run))
+        return EXIT_DONE
+    wanted = jobs.jobs(run.config, site, run.path, names)
+    whole = jobs.jobs(run.config, site, run.path)
+    logs, scripts = run.folder.logs / jobs.LOGS, run.path / jobs.SCRIPTS
+    made: list[Submitted] = []
+    with slurm_answers():
+        _write_scripts(run.path, whole)
+        for job in wanted:
+            check(job, logs)
+        cancel.clear(run.path)
+        try:
+            for job in wanted:
+                id = submit(job, logs, scripts / "submitted")
+                made.append(told.Submitted(job.name, id, job.elements, job.is_array, time.time()))
+                told.note_submitted(run.path, (*known, *made))
+        except BaseException:
+            queue.cancel([each.job for each in made])
+            raise
+    _say_submitted(run, made, as_json)
+    return EXIT_DONE
+
+
+def _missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
+    """The names of the processes for which no job lives, and which are not done."""
+    from leanfleet.roles.jobs import processes
+
+    ids = ids_of(run, known)
+    with slurm_answers():
+        states = look(run, known)
+    names = set()
+    for process in processes(run.config, site, run.path):
+        said = told_by(run).get(process.name)
+        lives = any(states[id].lives for id in ids.get(process.name, ()) if id in states)
+        if not lives and not (said is not None and said.over == "done" and over_reason(run.path)):
+            names.add(process.name)
+    return names
+
+
+def _nothing_missing(run: Run) -> str:
+    hub = told_by(run).get("hub.0")
+    if hub is not None and hub.over == "done":
+        return f"nothing is left to do: {over_reason(run.path)} ({run.path})"
+    return f"all jobs of {run.path} run or wait: leanfleet status {run.path}"
+
+
+def _write_scripts(folder: Path, wanted: Sequence[Job]) -> dict[str, str]:
+    """RUN/sbatch/ROLE.sh, each as it is submitted; the texts by role."""
+    from hpc.files import write_whole
+    from hpc.slurm.script import text
+    from leanfleet.roles.jobs import LOGS, SCRIPTS
+
+    logs = folder / "logs" / LOGS
+    logs.mkdir(parents=True, exist_ok=True)  # whoever submits by hand needs it, too
+    (folder / SCRIPTS).mkdir(exist_ok=True)
+    texts = {job.name: text(job, logs) for job in wanted}
+    for job in wanted:
+        write_whole(_script(folder, job), texts[job.name].encode())
+    return texts
+
+
+def _script(folder: Path, job: Job) -> Path:
+    from leanfleet.roles.jobs import SCRIPTS
+
+    return folder / SCRIPTS / f"{job.name}.sh"
+
+
+def _say_submitted(run: Run, made: Sequence[Submitted], as_json: bool) -> None:
+    from hpc.slurm.script import ranges
+
+    if as_json:
+        rows = [{"role": each.role, "job": each.job, "tasks": list(each.tasks)} for each in made]
+        print(json.dumps({"run": str(run.path), "jobs": rows}, ensure_ascii=False))
+        return
+    for each in made:
+        array = f" [{ranges(each.tasks)}]" if each.is_array else ""
+        print(f"{each.role}: job {each.job}{array}")
+    folder = shlex.quote(str(run.path))
+    print(f"leanfleet status {folder} --watch    # and logs, cancel, resume, report")
+
+
+# --- what a run asks for ------------------------------------------------------------------------------
+
+
+def _row(job: Job, text: str) -> dict[str, Any]:
+    return {
+        "role": job.name,
+        "elements": list(job.elements),
+        "cpus": job.cpus,
+        "gpus": job.gpus,
+        "minutes": job.minutes,
+        "script": text,
+    }
+
+
+def _needs(wanted: Sequence[Job]) -> str:
+    elements = sum(len(job.elements) for job in wanted)
+    cpus = sum(job.cpus * len(job.elements) for job in wanted)
+    gpus = sum(job.gpus * len(job.elements) for job in wanted)
+    return f"{len(wanted)} submissions, {elements} jobs; all at once: {cpus:,} CPUs, {gpus:,} GPUs"
+
+
+def _hours(wanted: Sequence[Job], config: RunConfig) -> dict[str, dict[str, float]]:
+    """What may be used, at most: until the jobs' first time limit, and until the run's own end."""
+    from dataclasses import asdict
+
+    from hpc.slurm.script import hours
+
+    found = {"each job until its time limit, once": asdict(hours(wanted))}
+    minutes = config.until.minutes
+    if minutes is not None:
+        found[f"until.minutes: {minutes:g}, all at once"] = asdict(hours(wanted, minutes))
+    return found

@@ -1,0 +1,102 @@
+"""What Slurm and the jobs themselves say of a run, for `launch`, `status`, `cancel`. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpc.slurm.queue import JobState
+    from hpc.slurm.told import Submitted, Told
+    from leanfleet.roles.begin import Run
+
+
+@contextlib.contextmanager
+def slurm_answers() -> Iterator[None]:
+    """Translates what is nobody's mistake."""
+    from hpc.slurm.commands import Unavailable
+    from leanfleet.lean.environment import LeanStartError
+
+    try:
+        yield
+    except Unavailable as error:
+        raise LeanStartError(str(error)) from None
+
+
+def told_by(run: Run) -> dict[str, Told]:
+    from hpc.slurm import told
+
+    return {each.name: each for each in told.read_all(run.path)}
+
+
+def ids_of(run: Run, known: Sequence[Submitted]) -> dict[str, list[str]]:
+    """The jobs of each process, the newest first: what went on by itself, then what was submitted."""
+    found: dict[str, list[str]] = {}
+    for each in reversed(known):
+        for task in each.tasks:
+            found.setdefault(f"{each.role}.{task}", []).append(each.id_of(task))
+    for name, told in told_by(run).items():
+        mine = found.setdefault(name, [])
+        for id in (told.job, told.next):
+            if id and id not in mine:
+                mine.insert(0, id)
+    return found
+
+
+def look(run: Run, known: Sequence[Submitted]) -> dict[str, JobState]:
+    """The states of the run's jobs, in one query; nothing where it has none. Raises Unavailable."""
+    from hpc.slurm import queue
+
+    mine = {id for ids in ids_of(run, known).values() for id in ids}
+    if not mine:
+        return {}
+    return {id: state for id, state in queue.look().items() if id in mine}
+
+
+def rows(run: Run) -> tuple[list[dict[str, Any]], str]:
+    """A row per process: ours, and Slurm's of its newest job; and why Slurm's are missing."""
+    from hpc.slurm import told
+    from hpc.slurm.commands import Unavailable
+    from leanfleet.roles.jobs import processes
+    from leanfleet.roles.sites import kept
+
+    known = told.submitted(run.path)
+    states, trouble = {}, ""
+    try:
+        states = look(run, known)
+    except (Unavailable, ValueError) as error:
+        trouble = str(error)
+    said, ids = told_by(run), ids_of(run, known)
+    found = []
+    for process in processes(run.config, kept(run.path), run.path):
+        ours, mine = said.get(process.name), ids.get(process.name, [])
+        living = [id for id in mine if id in states and states[id].lives]
+        shown = [id for id in mine if id in states]
+        job = (living or shown or mine or [""])[0]
+        slurm = states.get(job)
+        found.append(
+            {
+                "role": process.role,
+                "task": process.task,
+                "job": job,
+                "slurm": slurm.state if slurm else "",
+                "reason": slurm.reason if slurm else "",
+                "nodes": slurm.nodes if slurm else "",
+                "lives": slurm is not None and slurm.lives,
+                "state": _word(ours),
+                "restarts": ours.restarts if ours else 0,
+                "requeues": ours.requeues if ours else 0,
+                "error": ours.error if ours else "",
+            }
+        )
+    return found, trouble
+
+
+def _word(told: Told | None) -> str:
+    """What a task says of itself, in a word or two."""
+    if told is None:
+        return "never ran"
+    if told.over:
+        return str(told.over)
+    return f"silent ({told.state})" if told.is_silent else told.state
