@@ -7,6 +7,7 @@ it. A new launch begins without any.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 FOLDER = "cancel"
@@ -32,6 +33,7 @@ def asked(folder: Path) -> frozenset[str]:
         return frozenset()  # nobody asked
 
 
-def clear(folder: Path) -> None:
-    for name in asked(folder):
+def clear(folder: Path, names: Collection[str] | None = None) -> None:
+    """All of them, or those that are named."""
+    for name in asked(folder) if names is None else asked(folder) & set(names):
         (folder / FOLDER / name).unlink(missing_ok=True)

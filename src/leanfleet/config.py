@@ -168,12 +168,16 @@ class SiteLean(SiteRole):
     servers: int = Field(1, ge=1, le=10_000)  # elements of the array, each with its own pool
 
 
+class SiteProver(SiteRole):
+    worlds: int | None = Field(None, ge=1, le=100_000)  # elements of the array; None: prover.worlds
+
+
 class SiteRoles(Section):
     hub: SiteRole = SiteRole()
     learner: SiteRole = SiteRole()
     policy: SiteRole = SiteRole()
     lean: SiteLean = SiteLean()
-    prover: SiteRole = SiteRole()
+    prover: SiteProver = SiteProver()
     evaluator: SiteRole = SiteRole()
 
 

@@ -26,7 +26,7 @@ LOGS = "slurm"  # folder inside the run's logs: what jobs say before and besides
 
 def processes(config: RunConfig, site: Site, folder: Path) -> tuple[RoleProcess, ...]:
     """What the jobs run."""
-    return plan(config, folder, site.roles.lean.servers)
+    return plan(config, folder, site.roles.lean.servers, site.roles.prover.worlds)
 
 
 def jobs(

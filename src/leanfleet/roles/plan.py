@@ -55,8 +55,13 @@ class RoleProcess:
         return f"{self.role}.{self.task}"
 
 
-def plan(config: RunConfig, folder: Path, lean_servers: int = 1) -> tuple[RoleProcess, ...]:
-    """The processes of the run in `folder` (absolute). They may start in any order."""
+def plan(
+    config: RunConfig, folder: Path, lean_servers: int = 1, worlds: int | None = None
+) -> tuple[RoleProcess, ...]:
+    """The processes of the run in `folder` (absolute). They may start in any order.
+
+    `worlds`: of provers, where it is not as configured.
+    """
     lean, prover, learner = config.lean, config.prover, config.learner
     over = folder / files.OVER
     searching = lean.processes + lean.verify_processes
@@ -84,7 +89,7 @@ def plan(config: RunConfig, folder: Path, lean_servers: int = 1) -> tuple[RolePr
     if config.evaluate is not None:
         options = {"finite": True, "done_file": over}
         found.append(process("evaluator", cores=1, memory_mb=TORCH_MB, **options))
-    for task in range(prover.worlds):
+    for task in range(prover.worlds if worlds is None else worlds):
         found.append(
             process(
                 "prover",

@@ -140,9 +140,29 @@ class _Task:
 
     def _is_last(self) -> bool:
         """The run is over, and all whom this server serves have ended."""
+        if not self._run_is_over():
+            return False
+        self._plan_again()
         stage = STAGES[self.process.role]
         before = [each for each in self.plan if STAGES[each.role] < stage]
-        return self._run_is_over() and all(self._has_ended(each) for each in before)
+        return all(self._has_ended(each) for each in before) and not self._somebody_leaves()
+
+    def _plan_again(self) -> None:
+        """There may be more or fewer elements than when this job began."""
+        try:
+            site = sites.kept(self.run.path)
+        except ValueError as error:  # somebody edits it
+            print(f"note: {error}", file=sys.stderr)
+            return
+        self.plan = jobs.processes(self.run.config, site, self.run.path)
+
+    def _somebody_leaves(self) -> bool:
+        """A prover that is no longer in the plan still hands back what it has."""
+        names = {each.name for each in self.plan}
+        return self.process.role != "prover" and any(
+            each.role == "prover" and each.name not in names and not (each.over or each.is_silent)
+            for each in told.read_all(self.run.path)
+        )
 
     def _has_ended(self, process: RoleProcess) -> bool:
         found = told.read(self.run.path, process.name)
@@ -192,6 +212,7 @@ class _Task:
         """What can't go on stops the run, unless others of its role can do its work."""
         self._tell(Over.FAILED, error=ended.failure.splitlines()[0])
         print(f"leanfleet: error: {ended.failure}", file=sys.stderr)
+        self._plan_again()
         alone = sum(each.role == self.process.role for each in self.plan) == 1
         if ended.mistake or alone:
             for role in dict.fromkeys(each.role for each in self.plan):
