@@ -10,7 +10,7 @@ Without torch:
 With torch:
     weights   a folder of weights as something that answers; newer weights found beside it
     thread    the engine in a thread of its own, many coroutines asking it
-    service   a request of `messages.py` answered: prompt, samples, texts merged
+    service   a request of `messages/` answered: prompt, samples, texts merged
 
 Whoever answers is `Ask`: a coroutine from a message to a message. `docs/policy.md` has the rules.
 """

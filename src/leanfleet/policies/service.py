@@ -1,4 +1,4 @@
-"""Requests of `messages.py` answered by one engine: prompt, samples, texts, merged.
+"""Requests of `messages/` answered by one engine: prompt, samples, texts, merged.
 
 The same object stands behind a socket (`server.py`) and inside a prover's own process. It gives each
 answer the version of the weights that it came from. What can't be asked of the network is answered

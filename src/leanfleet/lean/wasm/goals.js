@@ -8,7 +8,7 @@ const { GoalHasher } = require('./hash.js');
 const { LeanException } = require('./monad.js');
 const { Audit } = require('./audit.js');
 
-/** A tactic that failed for a reason of its own; `kind` as in ErrorKind of messages.py. */
+/** A tactic that failed for a reason of its own; `kind` as in ErrorKind of messages/values.py. */
 class TacticError extends Error {
   constructor(kind, message) { super(message); this.kind = kind; }
 }

@@ -9,7 +9,7 @@ const { FIELD, CTOR } = require('./layout.js');
 class LeanException extends Error {
   constructor(text, interrupted) { super(text); this.interrupted = interrupted; }
 
-  /** As in ErrorKind of messages.py. */
+  /** As in ErrorKind of messages/values.py. */
   get kind() { return /maximum number of heartbeats/.test(this.message) ? 'heartbeats' : 'tactic'; }
 }
 

@@ -9,7 +9,7 @@ const { LeanFailure } = require('./objects.js');
 const { LeanException } = require('./monad.js');
 const { Audit, ALLOWED_AXIOMS } = require('./audit.js');
 
-/** A refusal; `reason` as in VerdictReason of messages.py. */
+/** A refusal; `reason` as in VerdictReason of messages/values.py. */
 class Refusal extends Error {
   constructor(reason, message, axioms = []) { super(message); this.reason = reason; this.axioms = axioms; }
 }

@@ -1,0 +1,118 @@
+"""The hub's requests and replies."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from leanfleet.messages.lean import Done
+from leanfleet.messages.values import Theorem
+
+_Worker = Annotated[str, Meta(min_length=1, max_length=200)]
+_Lease = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class GameOutcome(StrEnum):
+    """What a game came to."""
+
+    PROVED = "proved"  # or disproved, where that was asked; a claim until it is judged
+    FAILED = "failed"  # the budget is over, or the search is exhausted
+    ERROR = "error"  # a machine's: says nothing about the theorem
+    REFUSED = "refused"  # Lean does not elaborate the statement
+
+
+class GameResult(Struct, frozen=True, tag="finished", array_like=True):
+    """One finished game, as its worker tells it; the hub's journal keeps it as it is.
+
+    `proof` is a claim until a process that did not search has judged it. Times in seconds.
+    """
+
+    lease: _Lease
+    outcome: GameOutcome
+    proof: str = ""
+    simulations: int = 0
+    tactics: int = 0
+    lean_seconds: float = 0.0
+    seconds: float = 0.0
+    policy: int = 0  # the newest version of the weights that had a say
+    message: str = ""
+    tokens: int = 0  # of the network
+    failed: int = 0  # tactics that Lean refused
+    machine_errors: int = 0
+    nodes: int = 0  # of the search's graph
+
+
+class Offer(Struct, frozen=True, array_like=True):
+    """A game for a worker. The id of its result is `lease`."""
+
+    lease: _Lease
+    theorem: Theorem
+    disprove: bool
+    simulations: int
+    seed: int
+
+
+class TakeGames(Struct, frozen=True, tag="take_games"):
+    """Prover → hub. Reply: Offers. Lost or repeated: the games offered first expire by themselves."""
+
+    worker: _Worker
+    count: Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class Offers(Struct, frozen=True, tag="offers"):
+    """Hub → prover. `over`: there will be no more. `alive_every`: seconds between signs of life."""
+
+    games: tuple[Offer, ...]
+    over: bool
+    alive_every: float
+
+
+class GiveGames(Struct, frozen=True, tag="give_games"):
+    """Prover → hub: results, and leases that it will not finish. Reply: Done, when they are durable.
+
+    Idempotent by lease: whoever has no reply sends it again.
+    """
+
+    worker: _Worker
+    results: Annotated[tuple[GameResult, ...], Meta(max_length=10_000)] = ()
+    handed_back: Annotated[tuple[_Lease, ...], Meta(max_length=10_000)] = ()
+
+
+class SignOfLife(Struct, frozen=True, tag="alive"):
+    """Prover → hub. Reply: Done. The worker's leases last on."""
+
+    worker: _Worker
+
+
+class GetHubStatus(Struct, frozen=True, tag="get_hub_status"):
+    """Anyone → hub. Reply: HubStatus. Idempotent."""
+
+
+class WorkerStatus(Struct, frozen=True, array_like=True):
+    """One prover world, as the hub knows it."""
+
+    name: str
+    games: int  # finished, since the hub started
+    silent_seconds: float
+
+
+class HubStatus(Struct, frozen=True, tag="hub_status"):
+    """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing."""
+
+    run: str
+    epoch: int
+    over: bool
+    counts: dict[str, int]
+    standings: dict[str, int]
+    workers: tuple[WorkerStatus, ...]
+    games_per_hour: float
+    rows: int  # in the replay
+    version: int  # of the newest weights that a result has named
+    trouble: str
+    uptime_seconds: float
+
+
+HubRequest = TakeGames | GiveGames | SignOfLife | GetHubStatus
+HubReply = Offers | Done | HubStatus
