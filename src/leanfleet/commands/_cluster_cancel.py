@@ -24,43 +24,51 @@ STAGE_SECONDS = 150.0  # that the jobs of a stage get to end by themselves
 
 def cancel_jobs(run: Run, name: str | None, *, wait: bool) -> int:
     """What waits is taken from the queue; what runs is asked, stage by stage, and then cancelled."""
-    from hpc import cancel
-    from hpc.slurm import queue, told
-    from leanfleet.roles.plan import STAGES
-
     table, _ = rows(run)
     names = {each["role"] for each in table} | {_name(each) for each in table}
     if name is not None and name not in names:
         raise ValueError(f"the run has no {name}; there are: {', '.join(sorted(names))}")
-    mine = [each for each in table if name in (None, each["role"], _name(each))]
+    mine = [_name(each) for each in table if name in (None, each["role"], _name(each))]
+    if not stop(run, mine, wait=wait):
+        print(f"{run.path}: no job runs or waits")
+        return EXIT_NO
+    what = name or "the run"
+    print(f"{what} is stopped" if wait else f"{what} was asked to stop")
+    return EXIT_DONE
+
+
+def stop(run: Run, mine: Collection[str], *, wait: bool) -> bool:
+    """The tasks of these names (`prover.3`). False: none of them runs or waits.
+
+    Raises LeanStartError: Slurm does not answer, or does not end them.
+    """
+    from hpc import cancel
+    from hpc.slurm import queue, told
+    from leanfleet.roles.plan import STAGES
+
+    stages: dict[int, list[str]] = {}
+    for name in mine:
+        stages.setdefault(STAGES[name.rpartition(".")[0]], []).append(name)
     ids = ids_of(run, told.submitted(run.path))
     with slurm_answers():
         states = look(run, told.submitted(run.path))
         living = {
-            _name(each): [
-                id for id in ids.get(_name(each), ()) if id in states and states[id].lives
-            ]
-            for each in mine
+            name: [id for id in ids.get(name, ()) if id in states and states[id].lives]
+            for name in mine
         }
         everything = [id for each in living.values() for id in each]
         if not everything:
-            print(f"{run.path}: no job runs or waits")
-            return EXIT_NO
+            return False
         queue.cancel(everything, pending_only=True)
-        for stage in sorted({STAGES[each["role"]] for each in mine}):
-            here = [each for each in mine if STAGES[each["role"]] == stage]
-            for each in here:
-                cancel.ask(run.path, _name(each))
+        for _, here in sorted(stages.items()):
+            for name in here:
+                cancel.ask(run.path, name)
             if wait:
-                _wait_for(
-                    run, [_name(each) for each in here if living[_name(each)]], states, living
-                )
+                _wait_for(run, [name for name in here if living[name]], states, living)
         if wait:
             queue.cancel(everything)
             _wait_for_slurm(everything)
-    what = name or "the run"
-    print(f"{what} is stopped" if wait else f"{what} was asked to stop")
-    return EXIT_DONE
+    return True
 
 
 def _wait_for(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,25 +35,26 @@ def plan_jobs(run: Run, site: Site, *, as_json: bool) -> int:
             "run": str(run.path),
             "config": run.config.model_dump(mode="json"),
             "site": site.model_dump(mode="json"),
-            "jobs": [_row(job, texts[job.name]) for job in wanted],
-            "hours": _hours(wanted, run.config),
+            "jobs": [row_of(job, texts[job.name]) for job in wanted],
+            "hours": hours_of(wanted, run.config),
         }
         print(json.dumps(row, ensure_ascii=False))
         return EXIT_DONE
     print(dump_config(run.config), end="")
     for job in wanted:
         print(f"\n# --- {_script(run.path, job)}\n{texts[job.name]}", end="")
-    print(f"\n# {_needs(wanted)}")
-    for what, hours in _hours(wanted, run.config).items():
+    print(f"\n# {needs(wanted)}")
+    for what, hours in hours_of(wanted, run.config).items():
         print(
             f"# {what}: {', '.join(f'{value:,.1f} {name}-hours' for name, value in hours.items())}"
         )
     return EXIT_DONE
 
 
-def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
+def submit_jobs(run: Run, site: Site, *, as_json: bool, only: Collection[str] | None = None) -> int:
     """Submits what neither runs nor waits nor is done; the exit code. Inside `alone_in`.
 
+    `only`: names of tasks, and of no others.
     Nothing stays submitted if one of them is refused. Raises ValueError, LeanStartError.
     """
     from hpc import cancel
@@ -64,7 +65,7 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
 
     needed("sbatch")
     known = told.submitted(run.path)
-    names = _missing(run, site, known)
+    names = missing(run, site, known) if only is None else set(only)
     if not names:
         print(_nothing_missing(run))
         return EXIT_DONE
@@ -76,7 +77,7 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
         _write_scripts(run.path, whole)
         for job in wanted:
             check(job, logs)
-        cancel.clear(run.path)
+        cancel.clear(run.path, only)
         try:
             for job in wanted:
                 id = submit(job, logs, scripts / "submitted")
@@ -89,7 +90,7 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
+def missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
     """The names of the processes for which no job lives, and which are not done."""
     from leanfleet.roles.jobs import processes
 
@@ -150,7 +151,7 @@ def _say_submitted(run: Run, made: Sequence[Submitted], as_json: bool) -> None:
 # --- what a run asks for ------------------------------------------------------------------------------
 
 
-def _row(job: Job, text: str) -> dict[str, Any]:
+def row_of(job: Job, text: str) -> dict[str, Any]:
     return {
         "role": job.name,
         "elements": list(job.elements),
@@ -161,14 +162,14 @@ def _row(job: Job, text: str) -> dict[str, Any]:
     }
 
 
-def _needs(wanted: Sequence[Job]) -> str:
+def needs(wanted: Sequence[Job]) -> str:
     elements = sum(len(job.elements) for job in wanted)
     cpus = sum(job.cpus * len(job.elements) for job in wanted)
     gpus = sum(job.gpus * len(job.elements) for job in wanted)
     return f"{len(wanted)} submissions, {elements} jobs; all at once: {cpus:,} CPUs, {gpus:,} GPUs"
 
 
-def _hours(wanted: Sequence[Job], config: RunConfig) -> dict[str, dict[str, float]]:
+def hours_of(wanted: Sequence[Job], config: RunConfig) -> dict[str, dict[str, float]]:
     """What may be used, at most: until the jobs' first time limit, and until the run's own end."""
     from dataclasses import asdict
 

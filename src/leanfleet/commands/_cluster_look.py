@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,17 +68,21 @@ def rows(run: Run) -> tuple[list[dict[str, Any]], str]:
     except (Unavailable, ValueError) as error:
         trouble = str(error)
     said, ids = told_by(run), ids_of(run, known)
+    planned = {
+        each.name: (each.role, each.task)
+        for each in processes(run.config, kept(run.path), run.path)
+    }
     found = []
-    for process in processes(run.config, kept(run.path), run.path):
-        ours, mine = said.get(process.name), ids.get(process.name, [])
+    for name, (role, task) in {**planned, **_leaving(planned, ids, states)}.items():
+        ours, mine = said.get(name), ids.get(name, [])
         living = [id for id in mine if id in states and states[id].lives]
         shown = [id for id in mine if id in states]
         job = (living or shown or mine or [""])[0]
         slurm = states.get(job)
         found.append(
             {
-                "role": process.role,
-                "task": process.task,
+                "role": role,
+                "task": task,
                 "job": job,
                 "slurm": slurm.state if slurm else "",
                 "reason": slurm.reason if slurm else "",
@@ -91,6 +95,18 @@ def rows(run: Run) -> tuple[list[dict[str, Any]], str]:
             }
         )
     return found, trouble
+
+
+def _leaving(
+    planned: Collection[str], ids: Mapping[str, Sequence[str]], states: Mapping[str, JobState]
+) -> dict[str, tuple[str, int]]:
+    """Tasks that are no longer wanted, and have a job."""
+    found = {}
+    for name, mine in ids.items():
+        if name not in planned and any(id in states and states[id].lives for id in mine):
+            role, _, task = name.rpartition(".")
+            found[name] = (role, int(task))
+    return found
 
 
 def _word(told: Told | None) -> str:
