@@ -160,7 +160,7 @@ class SiteRole(Section):
     cpus: int | None = Field(None, ge=1)  # of a process; of an MPI rank
     memory_mb: int | None = Field(None, ge=1)  # of a node
     gpus: int = Field(0, ge=0, le=64)  # of a node
-    nodes: int = Field(1, ge=1)  # that an MPI world spans
+    nodes: int = Field(1, ge=1)  # that an MPI world spans; the learner: that its ranks share
     parameters: Parameters = {}
 
 
@@ -172,9 +172,13 @@ class SiteProver(SiteRole):
     worlds: int | None = Field(None, ge=1, le=100_000)  # elements of the array; None: prover.worlds
 
 
+class SiteLearner(SiteRole):
+    ranks: int | None = Field(None, ge=1, le=1024)  # on all nodes together; None: learner.ranks
+
+
 class SiteRoles(Section):
     hub: SiteRole = SiteRole()
-    learner: SiteRole = SiteRole()
+    learner: SiteLearner = SiteLearner()
     policy: SiteRole = SiteRole()
     lean: SiteLean = SiteLean()
     prover: SiteProver = SiteProver()

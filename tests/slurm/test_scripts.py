@@ -179,6 +179,24 @@ def test_folders_whose_names_slurm_would_read_as_something_else(name):
         check_folder(Path("/runs") / name)
 
 
+def with_learner(site: Site, **learner) -> Site:
+    mine = site.roles.learner.model_copy(update=learner)
+    return site.model_copy(update={"roles": site.roles.model_copy(update={"learner": mine})})
+
+
+def test_a_learner_over_nodes_has_a_task_per_rank(config, site):
+    (job,) = jobs(config, with_learner(site, nodes=2, ranks=8, gpus=4), FOLDER, {"learner.0"})
+    asked = ("nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node", "mem")
+    assert [job.parameters[name] for name in asked] == [2, 4, 4, 4, "3400M"]
+    assert (job.cpus, job.gpus) == (32, 8)
+    (job,) = jobs(config, with_learner(site, nodes=2), FOLDER, {"learner.0"})  # learner.ranks: 2
+    assert [job.parameters[name] for name in asked[:4]] == [2, 1, 4, 2]
+    with pytest.raises(ValueError, match="learner.nodes: 3 nodes can't share 2 ranks evenly"):
+        jobs(config, with_learner(site, nodes=3), FOLDER)
+    with pytest.raises(ValueError, match="learner.gpus: 1 GPUs of a node, and 2 ranks"):
+        jobs(config, with_learner(site, gpus=1), FOLDER)
+
+
 def test_setup_and_commands_are_quoted(config, site):
     odd = replace(jobs(config, site, Path("/runs/$(touch x) `y`"))[1], elements=(0,))
     assert "task hub '/runs/$(touch x) `y`' --task" in text(odd, Path("/logs"))

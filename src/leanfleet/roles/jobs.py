@@ -26,7 +26,8 @@ LOGS = "slurm"  # folder inside the run's logs: what jobs say before and besides
 
 def processes(config: RunConfig, site: Site, folder: Path) -> tuple[RoleProcess, ...]:
     """What the jobs run."""
-    return plan(config, folder, site.roles.lean.servers, site.roles.prover.worlds)
+    roles = site.roles
+    return plan(config, folder, roles.lean.servers, roles.prover.worlds, roles.learner.ranks)
 
 
 def jobs(
@@ -37,7 +38,7 @@ def jobs(
 ) -> tuple[Job, ...]:
     """In the order of the plan. `only`: names of the processes that are wanted (`prover.3`).
 
-    Raises ValueError: an MPI world that its nodes can't share evenly.
+    Raises ValueError: ranks that nodes can't share evenly, or that outnumber the GPUs.
     """
     by_role: dict[str, list[RoleProcess]] = {}
     for each in processes(config, site, folder):
@@ -50,18 +51,24 @@ def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProces
     process = alike[0]
     role = process.role
     asked: SiteRole = getattr(site.roles, role)
-    if process.ranks % asked.nodes:
+    together = process.ranks * (process.own_ranks if asked.nodes > 1 else 1)
+    if together % asked.nodes:
         raise ValueError(
-            f"roles.{role}.nodes: {asked.nodes} nodes can't share {process.ranks} ranks evenly"
+            f"roles.{role}.nodes: {asked.nodes} nodes can't share {together} ranks evenly"
         )
-    ranks = process.ranks // asked.nodes
+    ranks = together // asked.nodes
+    if 0 < asked.gpus < (learning := process.own_ranks // asked.nodes):
+        raise ValueError(
+            f"roles.{role}.gpus: {asked.gpus} GPUs of a node, and {learning} ranks that train on it: "
+            "a rank wants one of its own"
+        )
     memory_mb = asked.memory_mb or TASK_MB + -(-process.memory_mb // asked.nodes)
     parameters: dict[str, Any] = {
         "job_name": f"{config.name}:{role}",
         "time": asked.minutes or site.minutes,
         "nodes": asked.nodes,
         "ntasks_per_node": ranks,
-        "cpus_per_task": asked.cpus or max(1, process.cores // process.ranks),
+        "cpus_per_task": asked.cpus or max(1, process.cores // together),
         "mem": f"{memory_mb}M",
         **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
     }

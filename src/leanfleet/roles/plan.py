@@ -36,7 +36,7 @@ class RoleProcess:
     """One process, or one MPI world, of a role.
 
     `command` comes after `python`; `hpc.local.ATTEMPT` stands for the number of the attempt.
-    `ranks`: MPI processes that the launcher starts; a learner starts its own.
+    `ranks`: MPI processes that the launcher starts. `own_ranks`: those that a learner starts itself.
     """
 
     role: str
@@ -45,6 +45,7 @@ class RoleProcess:
     cores: int
     memory_mb: int
     ranks: int = 1
+    own_ranks: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
     losable: bool = True
     finite: bool = False
@@ -56,15 +57,20 @@ class RoleProcess:
 
 
 def plan(
-    config: RunConfig, folder: Path, lean_servers: int = 1, worlds: int | None = None
+    config: RunConfig,
+    folder: Path,
+    lean_servers: int = 1,
+    worlds: int | None = None,
+    learner_ranks: int | None = None,
 ) -> tuple[RoleProcess, ...]:
     """The processes of the run in `folder` (absolute). They may start in any order.
 
-    `worlds`: of provers, where it is not as configured.
+    `worlds`: of provers, and `learner_ranks`, where they are not as configured.
     """
     lean, prover, learner = config.lean, config.prover, config.learner
     over = folder / files.OVER
     searching = lean.processes + lean.verify_processes
+    own_ranks = learner_ranks or learner.ranks
 
     def process(role: str, task: int = 0, *, cores: int, memory_mb: int, **more) -> RoleProcess:
         command = ("-m", "leanfleet.cli", "role", role, str(folder))
@@ -79,8 +85,9 @@ def plan(
         process("policy", cores=config.policy.threads or 1, memory_mb=TORCH_MB),
         process(
             "learner",
-            cores=learner.ranks * (learner.threads or 1),
-            memory_mb=learner.ranks * TORCH_MB,
+            cores=own_ranks * (learner.threads or 1),
+            memory_mb=own_ranks * TORCH_MB,
+            own_ranks=own_ranks,
             losable=False,
             finite=True,
             done_file=folder / files.LEARNER / files.DONE,
