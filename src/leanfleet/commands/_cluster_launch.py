@@ -51,24 +51,34 @@ def plan_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def submit_jobs(run: Run, site: Site, *, as_json: bool, only: Collection[str] | None = None) -> int:
+def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     """Submits what neither runs nor waits nor is done; the exit code. Inside `alone_in`.
 
-    `only`: names of tasks, and of no others.
+    Raises ValueError, LeanStartError.
+    """
+    from hpc.slurm import told
+    from hpc.slurm.commands import needed
+
+    needed("sbatch")
+    names = missing(run, site, told.submitted(run.path))
+    if not names:
+        print(_nothing_missing(run))
+        return EXIT_DONE
+    _say_submitted(run, submit_some(run, site, names), as_json)
+    return EXIT_DONE
+
+
+def submit_some(run: Run, site: Site, names: Collection[str]) -> list[Submitted]:
+    """The tasks of these names (`prover.3`), which have no job now. Inside `alone_in`.
+
     Nothing stays submitted if one of them is refused. Raises ValueError, LeanStartError.
     """
     from hpc import cancel
     from hpc.slurm import queue, told
-    from hpc.slurm.commands import needed
     from hpc.slurm.submit import check, submit
     from leanfleet.roles import jobs
 
-    needed("sbatch")
     known = told.submitted(run.path)
-    names = missing(run, site, known) if only is None else set(only)
-    if not names:
-        print(_nothing_missing(run))
-        return EXIT_DONE
     wanted = jobs.jobs(run.config, site, run.path, names)
     whole = jobs.jobs(run.config, site, run.path)
     logs, scripts = run.folder.logs / jobs.LOGS, run.path / jobs.SCRIPTS
@@ -77,7 +87,7 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool, only: Collection[str] | 
         _write_scripts(run.path, whole)
         for job in wanted:
             check(job, logs)
-        cancel.clear(run.path, only)
+        cancel.clear(run.path, {*names, *(job.name for job in wanted)})
         try:
             for job in wanted:
                 id = submit(job, logs, scripts / "submitted")
@@ -86,8 +96,7 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool, only: Collection[str] | 
         except BaseException:
             queue.cancel([each.job for each in made])
             raise
-    _say_submitted(run, made, as_json)
-    return EXIT_DONE
+    return made
 
 
 def missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
@@ -134,16 +143,23 @@ def _script(folder: Path, job: Job) -> Path:
     return folder / SCRIPTS / f"{job.name}.sh"
 
 
-def _say_submitted(run: Run, made: Sequence[Submitted], as_json: bool) -> None:
+def as_rows(made: Sequence[Submitted]) -> list[dict[str, Any]]:
+    return [{"role": each.role, "job": each.job, "tasks": list(each.tasks)} for each in made]
+
+
+def line_of(each: Submitted) -> str:
+    """`prover: job 17 [0-3]`."""
     from hpc.slurm.script import ranges
 
+    return f"{each.role}: job {each.job}{f' [{ranges(each.tasks)}]' if each.is_array else ''}"
+
+
+def _say_submitted(run: Run, made: Sequence[Submitted], as_json: bool) -> None:
     if as_json:
-        rows = [{"role": each.role, "job": each.job, "tasks": list(each.tasks)} for each in made]
-        print(json.dumps({"run": str(run.path), "jobs": rows}, ensure_ascii=False))
+        print(json.dumps({"run": str(run.path), "jobs": as_rows(made)}, ensure_ascii=False))
         return
     for each in made:
-        array = f" [{ranges(each.tasks)}]" if each.is_array else ""
-        print(f"{each.role}: job {each.job}{array}")
+        print(line_of(each))
     folder = shlex.quote(str(run.path))
     print(f"leanfleet status {folder} --watch    # and logs, cancel, resume, report")
 

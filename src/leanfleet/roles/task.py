@@ -25,7 +25,7 @@ from hpc.slurm import here, requeue, told
 from hpc.slurm.commands import Unavailable
 from hpc.slurm.told import Over, Told
 from leanfleet.rl import files
-from leanfleet.roles import jobs, sites
+from leanfleet.roles import jobs, sites, snapshot
 from leanfleet.roles.begin import open_run
 from leanfleet.roles.plan import PATIENCE, STAGES, USUAL_PATIENCE, RoleProcess, wanted
 
@@ -48,6 +48,9 @@ def keep(folder: Path, role: str, number: int, restarts: Restarts | None = None)
     site = sites.kept(run.path)
     plan = jobs.processes(run.config, site, run.path)
     mine = [each for each in plan if (each.role, each.task) == (role, number)]
+    if not mine and f"{role}.{number}" in cancel.asked(run.path):
+        print(f"{role}.{number} is no longer wanted", file=sys.stderr)  # queued before `scale`
+        return EXIT_DONE
     if not mine:
         names = ", ".join(each.name for each in plan)
         raise ValueError(f"{run.path} has no {role}.{number}; there are: {names}")
@@ -74,7 +77,7 @@ class _Task:
         except ValueError as error:
             self._tell(Over.FAILED, error=str(error))
             raise
-        for note in here.notes(self.place):
+        for note in (*here.notes(self.place), *snapshot.notes(self.run.path)):
             print(f"note: {note}", file=sys.stderr)
         signal.signal(signal.SIGUSR2, self._hear)
         if self._is_needless() or self._asked():
@@ -251,10 +254,12 @@ class _Task:
 
 def _check_python(folder: Path) -> None:
     """Raises ValueError: this node has another Python than the one that began the run."""
-    try:
-        began = str(json.loads((folder / files.CODE).read_bytes())["python"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # nobody to compare with
+    began = snapshot.began_with(folder)
+    if began is None:
+        try:
+            began = str(json.loads((folder / files.CODE).read_bytes())["python"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # nobody to compare with
     if began.split(".")[:2] != platform.python_version().split(".")[:2]:
         raise ValueError(
             f"{socket.gethostname()} runs Python {platform.python_version()}, and the run began with "
