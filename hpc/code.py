@@ -12,6 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
+from hpc.files import read_json
+
+
+class _Copied(Struct, frozen=True):
+    commit: str | None
+
 
 def code(versions: Mapping[str, str]) -> dict[str, Any]:
     """JSON-able. `versions`: more of them, such as Lean's."""
@@ -30,7 +38,13 @@ def code(versions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def commit(folder: Path) -> str | None:
-    """The commit of the sources, with a plus where they were changed; None where git can't tell."""
+    """The commit of the sources, with a plus where they were changed; None where git can't tell.
+
+    Of a copy that a run keeps (hpc.run_code) it is what was written down then.
+    """
+    copied = read_json(folder.parent / "snapshot.json", _Copied)
+    if copied is not None:
+        return copied.commit
     git = ["git", "-C", str(folder)]
     try:
         found = subprocess.run(

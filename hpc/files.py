@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,11 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The same with a value as indented JSON. Raises OSError."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
 def read_json(path: Path, kind: type[Kind]) -> Kind | None:

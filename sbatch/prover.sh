@@ -18,4 +18,4 @@ export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 trap '' USR2
 
 export SUBMITIT_EXECUTOR=slurm
-exec "${PYTHON:-.venv/bin/python}" -u -m leanfleet.cli task prover "${1:?which RUN}" --task "${SLURM_ARRAY_TASK_ID:-0}"
+exec bash "$1/python" -u -m leanfleet.cli task prover "${1:?which RUN}" --task "${SLURM_ARRAY_TASK_ID:-0}"

@@ -201,6 +201,8 @@ class Site(Section):
     srun: Tuple[str] = ()  # more arguments of an MPI world's srun
     interface: str | None = None  # of the network between nodes, such as ib0
     parameters: Parameters = {}  # more of submitit's, such as qos, exclude
+    snapshot: Literal["code", "environment", "none"] = "code"  # what a run keeps a copy of
+    scratch: str | None = None  # a disk of the node, such as $TMPDIR: Lean is copied there
     roles: SiteRoles = SiteRoles()
 
     @model_validator(mode="after")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -88,7 +87,7 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path, cluster, monkeypatch) -> Runs:
     fake = Path(__file__).parent / "fake_task.py"
-    monkeypatch.setattr("leanfleet.roles.jobs.PROGRAM", (sys.executable, str(fake)))
+    monkeypatch.setattr("leanfleet.roles.jobs.PROGRAM", (str(fake),))
     made = Runs(tmp_path / "it's a test", cluster)  # a name with a space and a quote
     made.site()
     return made
@@ -247,8 +246,8 @@ def test_a_node_with_another_python_or_without_the_network_is_named(runs, capsys
     assert {row["state"] for row in rows.values()} == {"failed"}
     assert "this node has no ib7 with an address; there are: " in rows["prover.1"]["error"]
 
-    code = json.loads((runs.folder / "code.json").read_text())
-    (runs.folder / "code.json").write_text(json.dumps({**code, "python": "3.2.1"}))
+    kept = json.loads((runs.folder / "snapshot.json").read_text())
+    (runs.folder / "snapshot.json").write_text(json.dumps({**kept, "python": "3.2.1"}))
     assert cli.main(["resume", str(runs.folder)]) == 0
     runs.wait(lambda: set(runs.states().values()) == {"FAILED"} and len(runs.states()) == 12)
     assert "the run began with 3.2.1" in status(runs, capsys)["hub.0"]["error"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,11 +56,8 @@ def site() -> Site:
 
 
 def made(config: RunConfig, site: Site, only=None) -> dict[str, str]:
-    scripts = {
-        job.name: text(job, FOLDER / "logs" / "slurm") for job in jobs(config, site, FOLDER, only)
-    }
-    python = shlex.quote(sys.executable)
-    return {name: script.replace(python, "PYTHON") for name, script in scripts.items()}
+    logs = FOLDER / "logs" / "slurm"
+    return {job.name: text(job, logs) for job in jobs(config, site, FOLDER, only)}
 
 
 # --- texts ------------------------------------------------------------------------------------------
@@ -103,10 +98,9 @@ def test_hours_count_every_element(config, site):
 
 def lines(script: str) -> list[str]:
     """What counts: without comments, and without where the run and its Python are."""
-    for there in (shlex.quote(sys.executable), '"${PYTHON:-.venv/bin/python}"'):
-        script = script.replace(f"exec {there} ", "exec PYTHON ")
     for there in ("/RUN", '"${1:?which RUN}"'):
         script = script.replace(f" {there} --task", " RUN --task")
+    script = script.replace('bash "$1/python"', "bash /RUN/python")
     script = script.replace("=quickstart:", "=leanfleet:")
     ignored = re.compile("#SBATCH --output|# |#!|$")
     return [line for line in script.splitlines() if not ignored.match(line)]
@@ -121,7 +115,8 @@ def test_the_scripts_for_people_are_what_the_launcher_submits(root):
     assert set(by_hand) == set(wanted)
     for name, script in wanted.items():
         assert lines(by_hand[name]) == lines(script), name
-        assert "exec PYTHON -u" in lines(script)[-1] and " RUN --task " in lines(script)[-1]
+        last = lines(script)[-1]
+        assert "exec bash /RUN/python -u" in last and " RUN --task " in last
 
 
 # --- sites ------------------------------------------------------------------------------------------

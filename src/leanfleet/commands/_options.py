@@ -39,6 +39,15 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
+def add_new_code(parser: argparse.ArgumentParser) -> None:
+    """`--new-code`, of what submits jobs."""
+    parser.add_argument(
+        "--new-code",
+        action="store_true",
+        help="on Slurm: jobs that begin from now on take the present code, not the run's own copy",
+    )
+
+
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Where a server listens and how clients find it: `--bind`, `--keys`, `--endpoints`."""
     parser.add_argument(

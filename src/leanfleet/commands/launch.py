@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanfleet.commands._options import add_overrides, add_parser
+from leanfleet.commands._options import add_new_code, add_overrides, add_parser
 
 if TYPE_CHECKING:
     from leanfleet.config import Site
@@ -39,6 +39,7 @@ def register(subparsers) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print configuration and commands; start nothing"
     )
+    add_new_code(parser)
     parser.add_argument("--json", action="store_true", help="how it ended (or the plan) as JSON")
     parser.set_defaults(run=_run)
 
@@ -79,6 +80,7 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
     from leanfleet.roles.begin import begin
     from leanfleet.roles.preflight import check
     from leanfleet.roles.sites import keep
+    from leanfleet.roles.snapshot import take
 
     check_folder(folder)
     if not arguments.dry_run:
@@ -88,6 +90,8 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
         run, is_new = begin(folder, config, lean.version)
         keep(folder, site)
         print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
+        for line in take(run, site, new=arguments.new_code, dry=arguments.dry_run):
+            print(line, file=sys.stderr)
         act = plan_jobs if arguments.dry_run else submit_jobs
         return act(run, site, as_json=arguments.json)
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from leanfleet.commands._options import add_parser
+from leanfleet.commands._options import add_new_code, add_parser
 
 _EXAMPLES = """\
   leanfleet resume runs/learn
@@ -20,6 +20,7 @@ done is submitted again, with RUN/site.yaml as it is now. exit codes: as of laun
 def register(subparsers) -> None:
     parser = add_parser(subparsers, "resume", "go on with a run that was stopped", _EXAMPLES)
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder")
+    add_new_code(parser)
     parser.add_argument("--json", action="store_true", help="how it ended as JSON")
     parser.set_defaults(run=_run)
 
@@ -39,8 +40,11 @@ def _run(arguments: argparse.Namespace) -> int:
         site = kept(run.path)
         if site.launcher == "slurm":
             from leanfleet.commands._cluster_launch import submit_jobs
+            from leanfleet.roles.snapshot import take
 
             print(f"goes on: {run.path}", file=sys.stderr)
+            for line in take(run, site, new=arguments.new_code):
+                print(line, file=sys.stderr)
             return submit_jobs(run, site, as_json=arguments.json)
         processes = plan(run.config, run.path)
         check(run.config, processes, run.path, run.folder.cwd)

@@ -4,6 +4,8 @@ run.json             id, format, content hashes of what the run began with (hpc/
 config.yaml          the run's configuration, resolved
 theorems.jsonl       the run's theorems, as they were when it began; probe.jsonl: the probe's
 code.json            versions of what runs it
+snapshot.json        the code and environment of its jobs of Slurm: code/ID, environment/ID; python is
+                     the script that they start with (hpc/run_code.py)
 site.yaml            where it was launched last, other than here; jobs.json, tasks/ROLE.TASK.json,
                      sbatch/: its jobs of Slurm (hpc/slurm/told.py)
 launcher.json        what the launcher says of its processes; launcher.lock who launches

@@ -5,11 +5,11 @@ What a site says comes first, then what the run needs. Submits nothing.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpc.run_code import PYTHON
 from hpc.slurm.script import ELEMENT, Job
 from leanfleet.roles.plan import RoleProcess, plan
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leanfleet.config import Site, SiteRole
     from leanfleet.rl.config import RunConfig
 
-PROGRAM = (sys.executable, "-u", "-m", "leanfleet.cli", "task")
+PROGRAM = ("-u", "-m", "leanfleet.cli", "task")  # after the Python of the run
 ARRAYS = ("lean", "prover")
 SCRIPTS = "sbatch"  # folder of the run: ROLE.sh
 TASK_MB = 200  # resident, with room: what keeps a role's process running
@@ -78,7 +78,7 @@ def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProces
             parameters[name] = value
     return Job(
         name=role,
-        argv=(*PROGRAM, role, str(folder), "--task", ELEMENT),
+        argv=("bash", str(folder / PYTHON), *PROGRAM, role, str(folder), "--task", ELEMENT),
         parameters={**parameters, **site.parameters, **asked.parameters},
         setup=site.setup,
         elements=tuple(each.task for each in alike),

@@ -23,4 +23,4 @@ trap '' USR2
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-exec PYTHON -u -m leanfleet.cli task prover '/runs/it is' --task "${SLURM_ARRAY_TASK_ID:-0}"
+exec bash '/runs/it is/python' -u -m leanfleet.cli task prover '/runs/it is' --task "${SLURM_ARRAY_TASK_ID:-0}"
