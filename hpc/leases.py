@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,6 +98,7 @@ def _numbered(id: str) -> tuple[str, int]:
 @dataclass(slots=True)
 class _Lease:
     holder: str
+    given: float
     deadline: float
     latest: float  # that the deadline can be
 
@@ -134,19 +135,34 @@ class Leases:
         if id in self._open or self._ended.get(id) is not None:
             raise ValueError(f"the lease {id} was given before")
         deadline = now + self.seconds
-        self._open[id] = _Lease(holder, deadline, now + self.longest)
+        self._open[id] = _Lease(holder, now, deadline, now + self.longest)
         self._of.setdefault(holder, set()).add(id)
         heapq.heappush(self._due, (deadline, id))
         if len(self._due) > 4 * len(self._open) + 1024:  # nearly all have ended
             self._due = [(lease.deadline, each) for each, lease in self._open.items()]
             heapq.heapify(self._due)
 
-    def alive(self, holder: str, now: float) -> int:
-        """A sign of life: all leases of the holder last `seconds` from now. How many there are."""
+    def alive(
+        self,
+        holder: str,
+        now: float,
+        known: Collection[str] | None = None,
+        grace: float = math.inf,
+    ) -> int:
+        """A sign of life: all leases of the holder last `seconds` from now; how many there are.
+
+        `known`: only those that it says it holds. What it holds here and does not name it has never
+        heard of, or has forgotten: that lasts no longer, and is due now when it was given more than
+        `grace` seconds ago (until then the word of it may be on its way).
+        """
         ids = self._of.get(holder, ())
         for id in ids:
             lease = self._open[id]
-            lease.deadline = min(max(lease.deadline, now + self.seconds), lease.latest)
+            if known is None or id in known:
+                lease.deadline = min(max(lease.deadline, now + self.seconds), lease.latest)
+            elif now - lease.given > grace and lease.deadline > now:
+                lease.deadline = now
+                heapq.heappush(self._due, (now, id))
         return len(ids)
 
     def finish(self, id: str) -> Accepted:
@@ -174,6 +190,7 @@ class Leases:
     def delay(self, seconds: float) -> None:
         """All leases in flight last longer: whoever keeps this book was away and heard nobody."""
         for lease in self._open.values():
+            lease.given += seconds
             lease.deadline += seconds
             lease.latest += seconds
 

@@ -3,9 +3,11 @@
 A run on real Lean with a small network is launched as people launch it. Every few seconds something is
 lost: SIGKILL for a role's process group (of a world of provers one rank, of the Lean server one Lean
 process, too), SIGKILL for all of them and the launcher (`leanfleet resume` goes on), SIGSTOP of the hub
-for longer than its leases, and a second hub started by hand. Then the run ends by itself, and the
-journal is read: given = finished + handed back + expired + in flight, every claim judged once, its rows
-in the replay once and in the journal's order, the learner's steps without a gap or a second time.
+for longer than its leases, and a second hub started by hand. With `--network`, messages between provers
+and hub are lost, doubled, late and out of order besides, and connections are cut (`proxy.py`). Then the
+run ends by itself, and the journal is read: given = finished + handed back + expired + in flight, every
+claim judged once, its rows in the replay once and in the journal's order, the learner's steps without a
+gap or a second time.
 """
 
 from __future__ import annotations
@@ -87,6 +89,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--theorems", type=int, default=600, help="(%(default)s)")
     parser.add_argument("--driver", default="auto", help="Lean's (%(default)s)")
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), metavar="FAULT")
+    parser.add_argument(
+        "--network", type=float, default=0.0, help="share of messages, for each fault on the way"
+    )
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--run", type=Path, metavar="DIR", help="keep the run here")
     parser.add_argument("--out", type=Path, metavar="FILE")
@@ -101,6 +106,7 @@ class Soak:
         self.random = random.Random(options.seed)
         self.launcher: subprocess.Popen | None = None
         self.hands: list[subprocess.Popen] = []  # hubs started by hand
+        self.network: subprocess.Popen | None = None
         self.done: Counter[str] = Counter()
         self.problems: list[str] = []
 
@@ -118,6 +124,7 @@ class Soak:
         try:
             self._launch("launch", str(config), "--out", str(self.folder))
             self._wait_for_games()
+            self._begin_network()
             self._faults()
             self._end(minutes * 60 + 600)
         finally:
@@ -129,6 +136,7 @@ class Soak:
             "seed": options.seed,
             "seconds": round(time.monotonic() - began, 1),
             "faults": dict(self.done),
+            "network": self._end_network(),
             **found,
             "problems": self.problems,
         }
@@ -180,6 +188,23 @@ class Soak:
         kill(found)
         return bool(found)
 
+    def _begin_network(self) -> None:
+        if self.options.network:
+            words = [sys.executable, str(ROOT / "tools" / "soak" / "proxy.py"), str(self.folder)]
+            words += ["--share", str(self.options.network), "--cut", "20", "--longest", "3"]
+            words += ["--seed", str(self.options.seed), "--out", str(self._network_file)]
+            self.network = subprocess.Popen(words, stdout=_NOWHERE)
+
+    def _end_network(self) -> dict[str, int]:
+        """What was done on it."""
+        if self.network is None:
+            return {}
+        return json.loads(self._network_file.read_text(encoding="utf-8"))
+
+    @property
+    def _network_file(self) -> Path:
+        return self.folder.with_name(self.folder.name + ".network.json")
+
     # --- the run ------------------------------------------------------------------------------------
 
     def _launch(self, *command: str) -> None:
@@ -211,6 +236,9 @@ class Soak:
             self.problems.append(f"the launcher ended with {code}: {log}")
 
     def _stop(self) -> None:
+        if self.network is not None:
+            self.network.terminate()
+            self.network.wait(timeout=60)
         for hand in self.hands:
             hand.kill()
             hand.wait()

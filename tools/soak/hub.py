@@ -2,10 +2,11 @@
 
 The hub is `leanfleet role hub` but for its judge, which accepts and refuses by text. It is killed
 (SIGKILL), stopped for longer than its leases (SIGSTOP), taken over by a second one, and its files are
-kept from growing (as on a full disk) while provers work. At the end an independent reader of the journal
-must find every acknowledged result once, with its outcome; the hub's counts must be the journal's; every
-accepted proof must stand in the replay once. `--folder` keeps the run, so that a long one can be made in
-pieces (`--seconds`).
+kept from growing (as on a full disk) while provers work; with `--network` messages on their way are
+lost, doubled, late and out of order, and connections are cut. At the end an independent reader of the
+journal must find every acknowledged result once, with its outcome; the hub's counts must be the
+journal's; every accepted proof must stand in the replay once. `--folder` keeps the run, so that a long
+one can be made in pieces (`--seconds`).
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgpack
 import msgspec
 from provers import CODES, Acknowledged, Fleet
+from proxy import Middleman
 
 from hpc import journal
 from leanfleet import eventloop
@@ -47,6 +50,8 @@ from leanfleet.train.transitions import Transition, read_shard
 
 START_SECONDS = 60.0
 SETTLE_SECONDS = 120.0
+LOST_SECONDS = 2.0  # after which a reply counts as lost, on a bad network
+CUT_SECONDS = 5.0  # that a connection lasts on one, on average
 WINDOW = 5.0  # seconds of a window in which results are counted
 NEEDED = {"results_per_second": 2000, "restart_seconds": 10}
 CONFIG = """\
@@ -72,6 +77,7 @@ class Kept(msgspec.Struct):
     waits: list[float] = []
     faults: dict[str, int] = {}
     seen: dict[str, int] = {}
+    network: dict[str, int] = {}
 
 
 def main() -> int:
@@ -98,6 +104,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--takeovers", type=int, default=1, help="a second hub is started")
     parser.add_argument("--full", type=int, default=1, help="times that the disk is full")
     parser.add_argument("--full-seconds", type=float, default=15.0)
+    parser.add_argument(
+        "--network", type=float, default=0.0, help="share of messages, for each fault on the way"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="of the run, kept; an earlier one goes on")
     parser.add_argument("--seconds", type=float, help="of this piece; the last is the accounts")
@@ -264,6 +273,7 @@ async def _piece(
         options.seed * 1000 + kept.attempts,
         acknowledged,
         patience=4 * options.lease_seconds + 2 * options.full_seconds + START_SECONDS,
+        reply_seconds=LOST_SECONDS if options.network else role.REPLY_SECONDS,
     )
     began = time.monotonic()
     quiet = asyncio.Event()
@@ -277,6 +287,9 @@ async def _piece(
         asyncio.create_task(_watch(options, hub, kept, acknowledged, quiet)),
         asyncio.create_task(_faults(options, hub, kept, acknowledged, quiet)),
     ]
+    middleman = Middleman(run, options.seed, options.network, CUT_SECONDS, LOST_SECONDS / 4)
+    network = middleman.between() if options.network else nullcontext()
+    await network.__aenter__()
     work = asyncio.create_task(fleet.work(enough))
     pending = {work, *beside}
     try:
@@ -288,6 +301,9 @@ async def _piece(
         for task in (work, *beside):
             task.cancel()
         await asyncio.gather(work, *beside, return_exceptions=True)
+        await network.__aexit__(None, None, None)
+    for name, count in middleman.done.items():
+        kept.network[name] = kept.network.get(name, 0) + count
     kept.seconds += time.monotonic() - began
     kept.waits = (kept.waits + fleet.waits)[-100_000:]
     seen = {"silent": fleet.silent, "vanished": fleet.vanished, "unreachable": fleet.unreachable}
@@ -507,6 +523,7 @@ def _summary(options, kept, acknowledged, status, audit, restarts, run) -> dict:
         **numbers,
         "starts": kept.starts,
         "faults": kept.faults,
+        "network": kept.network,
         "seen_by_provers": kept.seen,
         "counts": counts,
         "journal_mb": round(

@@ -24,7 +24,7 @@ from leanfleet.messages import (
     SignOfLife,
     TakeGames,
 )
-from leanfleet.roles.hub import ROLE, ask_hub
+from leanfleet.roles.hub import REPLY_SECONDS, ROLE, ask_hub
 from leanfleet.roles.roving import Roving
 
 AGAIN_SECONDS = 0.3
@@ -69,6 +69,7 @@ class Fleet:
     seed: int
     acknowledged: Acknowledged
     patience: float = 60.0
+    reply_seconds: float = REPLY_SECONDS
     over: bool = False
     waits: list[float] = field(default_factory=list)  # a sample, of results being acknowledged
     silent: int = 0
@@ -97,7 +98,8 @@ class Fleet:
         await asyncio.sleep(draws.random() * self.provers / 500)  # they do not all start at once
         link = Roving(self.run / "endpoints", self.run / "keys", ROLE)
         try:
-            prover = _Prover(self, f"world{number}", draws, ask_hub(link))
+            ask = ask_hub(link, self.reply_seconds)
+            prover = _Prover(self, f"world{number}", draws, ask)
             while not self.over:
                 await prover.batch()
                 if self.think:
@@ -111,6 +113,7 @@ class _Prover:
     def __init__(self, fleet: Fleet, name: str, draws: random.Random, ask) -> None:
         self._fleet, self._draws, self._ask = fleet, draws, ask
         self._name, self._attempt = name, 0
+        self._told = time.monotonic()
         self.games: list[str] = []
 
     @property
@@ -120,6 +123,9 @@ class _Prover:
     async def batch(self) -> None:
         fleet, draws = self._fleet, self._draws
         await self._take()
+        if time.monotonic() - self._told > fleet.lease_seconds / 4:
+            self._told = time.monotonic()
+            await self._asked(SignOfLife(self._worker, tuple(self.games)))
         chance = draws.random()
         if chance < P_VANISH:
             fleet.vanished += 1
@@ -166,7 +172,6 @@ class _Prover:
     async def give(self, results: list[GameResult], back: list[str]) -> None:
         """Until the hub says that it has them. Raises TimeoutError when it does not."""
         if not results and not back:
-            await self._asked(SignOfLife(self._worker))
             return
         message = GiveGames(self._worker, tuple(results), tuple(back))
         fleet, began = self._fleet, time.monotonic()

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from leanfleet.messages.hub import (
+    MAX_LEASES,
     GameOutcome,
     GameResult,
     GetHubStatus,
@@ -79,6 +80,7 @@ from leanfleet.messages.values import (
 )
 
 __all__ = [
+    "MAX_LEASES",
     "Answers",
     "CloseSession",
     "Done",

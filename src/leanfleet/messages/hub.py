@@ -12,6 +12,7 @@ from leanfleet.messages.values import Theorem
 
 _Worker = Annotated[str, Meta(min_length=1, max_length=200)]
 _Lease = Annotated[str, Meta(min_length=1, max_length=100)]
+MAX_LEASES = 200_000  # that one message names
 
 
 class GameOutcome(StrEnum):
@@ -81,9 +82,14 @@ class GiveGames(Struct, frozen=True, tag="give_games"):
 
 
 class SignOfLife(Struct, frozen=True, tag="alive"):
-    """Prover → hub. Reply: Done. The worker's leases last on."""
+    """Prover → hub. Reply: Done. The leases that it names last on; others of this worker end early.
+
+    `leases` None: all of them last on. Lost: the next one says it. Late or twice: a lease that is over
+    by then is no longer anybody's.
+    """
 
     worker: _Worker
+    leases: Annotated[tuple[_Lease, ...], Meta(max_length=MAX_LEASES)] | None = None
 
 
 class GetHubStatus(Struct, frozen=True, tag="get_hub_status"):

@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from leanfleet.lean.transport import BadRequest, TransportError
 from leanfleet.messages import (
+    MAX_LEASES,
     GameResult,
     GiveGames,
     HubReply,
@@ -41,10 +43,10 @@ class Desk:
         self._games: deque[Offer] = deque()
         self._results: dict[str, GameResult] = {}
         self._back: dict[str, None] = {}
+        self._held: dict[str, None] = {}  # leases that the hub has given, until it has them back
         self._changed = asyncio.Event()
         self._wanted = 0  # games that somebody waits for
         self._alive_every = ALIVE_EVERY_SECONDS
-        self._told = time.monotonic()
         self.over = False
         self.stopping = False
         self.trouble = ""
@@ -108,6 +110,7 @@ class Desk:
             again = FIRST_AGAIN_SECONDS
             self._alive_every = reply.alive_every
             self._games += reply.games
+            self._held.update((game.lease, None) for game in reply.games)
             self.over = reply.over
             if not reply.games:
                 await asyncio.sleep(IDLE_SECONDS)
@@ -127,15 +130,22 @@ class Desk:
             return False
         for result in results:
             self._results.pop(result.lease, None)
+            self._held.pop(result.lease, None)
         for lease in back:
             self._back.pop(lease, None)
+            self._held.pop(lease, None)
         return True
 
     async def _living(self) -> None:
+        """Names what is held here, so that the hub knows what never came or was forgotten. A reply that
+        is lost is not waited for: leases would end meanwhile."""
         while True:
-            await asyncio.sleep(self._alive_every / 4)
-            if time.monotonic() - self._told >= self._alive_every:
-                await self._tell(SignOfLife(self.worker))
+            held = tuple(self._held) if len(self._held) <= MAX_LEASES else None
+            next_at = time.monotonic() + self._alive_every
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._alive_every):
+                    await self._tell(SignOfLife(self.worker, held))
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
     async def _tell(self, message: HubRequest) -> HubReply | None:
         """The reply; None when the hub is away. Raises ValueError when it refuses."""
@@ -149,5 +159,5 @@ class Desk:
         except TransportError as error:
             self.trouble = str(error)
             return None
-        self.trouble, self._told = "", time.monotonic()
+        self.trouble = ""
         return reply

@@ -78,7 +78,7 @@ class _Nothing:
 
 
 class Hub:
-    """`async with Hub(…) as hub:`, after `restore`."""
+    """`async with Hub(…) as hub:`, after `restore`. `grace`: seconds that offers may be on their way."""
 
     def __init__(
         self,
@@ -93,11 +93,12 @@ class Hub:
         judges: int = 2,
         on_judged: OnJudged = lambda *_: None,
         beside: Beside | None = None,
+        grace: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run, self.theorems, self.ledger, self.replay = run, theorems, ledger, replay
         self._durable, self._judge, self._clock = durable, judge, clock
-        self._epoch, self._judges = epoch, judges
+        self._epoch, self._judges, self._grace = epoch, judges, grace
         self._on_judged, self._beside = on_judged, beside or _Nothing()
         self._ids = itertools.count()
         self._to_judge: asyncio.Queue[str] = asyncio.Queue()
@@ -194,10 +195,11 @@ class Hub:
             for record in records:
                 self.ledger.release(record)  # changes nothing of those that are kept
 
-    def alive(self, worker: str) -> int:
-        """A sign of life; how many games the worker holds here."""
+    def alive(self, worker: str, leases: Sequence[str] | None = None) -> int:
+        """A sign of life; how many games the worker holds here. `leases`: what it knows of."""
         self._healthy()
-        return self.ledger.leases.alive(worker, self._clock())
+        known = None if leases is None else frozenset(leases)
+        return self.ledger.leases.alive(worker, self._clock(), known, self._grace)
 
     async def finished(self, *results: GameResult) -> None:
         """Results; when it returns, they are kept, once, however often they are sent."""

@@ -21,7 +21,7 @@ from hpc.leases import Leases
 from hpc.snapshots import Snapshots, resume
 from leanfleet.evaluate.content import content_hash
 from leanfleet.lean.client import ClientOptions
-from leanfleet.lean.transport import BadRequest
+from leanfleet.lean.transport import BadRequest, Request
 from leanfleet.messages import (
     Done,
     GetHubStatus,
@@ -138,6 +138,7 @@ async def _started(
             epoch=journal.epoch,
             judges=config.hub.judges,
             beside=proofs,
+            grace=REPLY_SECONDS,
             on_judged=lambda number, game, record: (
                 proofs.judged(number, game, record),
                 board.judged(game, record),
@@ -199,11 +200,10 @@ class Reception:
                     if game is not None:
                         self._board.finished(game, result)
                 await self._hub.returned(message.results, message.handed_back)
-                self._hub.alive(message.worker)
                 return Done()
             case SignOfLife():
                 self._heard(message.worker)
-                self._hub.alive(message.worker)
+                self._hub.alive(message.worker, message.leases)
                 return Done()
             case GetHubStatus():
                 return self.status()
@@ -299,11 +299,11 @@ def status_line(status: HubStatus) -> str:
 # --- clients --------------------------------------------------------------------------------------
 
 
-def ask_hub(hub: Roving) -> AskHub:
+def ask_hub(hub: Request, seconds: float = REPLY_SECONDS) -> AskHub:
     """Requests to the run's hub. They raise TransportError, BadRequest of kind "retry" among them."""
 
     async def ask(message: HubRequest) -> HubReply:
-        return decode_hub_reply(await hub(encode(message), REPLY_SECONDS))
+        return decode_hub_reply(await hub(encode(message), seconds))
 
     return ask
 
