@@ -25,17 +25,11 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
+from counts import counted
 
-from hpc import journal, launched
+from hpc import launched
 from hpc.code import commit
 from leanfleet.rl import files
-from leanfleet.rl.config import load_run_config
-from leanfleet.rl.records import GameResult, Judged, Leased, decode
-from leanfleet.rl.replay import read_manifests
-from leanfleet.roles.watching import audit_of_journal
-from leanfleet.train.record import NAME as RECORD
-from leanfleet.train.record import lines
-from leanfleet.train.transitions import read_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = (
@@ -129,7 +123,8 @@ class Soak:
             self._end(minutes * 60 + 600)
         finally:
             self._stop()
-        found = self._audit()
+        found, problems = counted(self.folder)
+        self.problems += problems
         return {
             "command": "bash tools/soak.sh " + " ".join(["faults", *sys.argv[1:]]),
             "commit": commit(ROOT),
@@ -255,57 +250,6 @@ class Soak:
         if left:
             self.problems.append(f"left behind: {[_command(each) for each in left][:3]}")
             kill(left)
-
-    # --- what came of it ------------------------------------------------------------------------------
-
-    def _audit(self) -> dict:
-        audit = audit_of_journal(self.folder, load_run_config(self.folder / files.CONFIG))
-        self.problems += audit.problems
-        leased: set[str] = set()
-        results: Counter[str] = Counter()
-        judged: Counter[str] = Counter()
-        rows = []
-        for data in journal.read(self.folder / files.JOURNAL):
-            record = decode(data)
-            match record:
-                case Leased():
-                    leased.add(record.lease)
-                case GameResult():
-                    results[record.lease] += 1
-                case Judged():
-                    judged[record.lease] += 1
-                    rows += record.rows
-        shards = read_manifests(self.folder / files.REPLAY)
-        replayed = [
-            row for shard in shards for row in read_shard(self.folder / files.REPLAY / shard.name)
-        ]
-        if [row.key for row in replayed] != [row.key for row in rows]:
-            self.problems.append(f"{len(replayed)} rows in the replay, {len(rows)} in the journal")
-        for what, counts in (("result", results), ("verdict", judged)):
-            twice = [lease for lease, count in counts.items() if count > 1]
-            if twice:
-                self.problems.append(f"{len(twice)} games have a {what} twice in the journal")
-        if set(results) - leased:
-            self.problems.append("results of games that were never given")
-        steps = self._steps()
-        return {
-            "counts": audit.counts,
-            "rows": len(rows),
-            "epochs": len(list((self.folder / files.JOURNAL / "epochs").glob("[0-9]*[0-9]"))),
-            "learner_steps": steps,
-            "versions": len(list((self.folder / files.WEIGHTS).glob("v*"))),
-        }
-
-    def _steps(self) -> int:
-        """Of the learner's record, which must have every one once."""
-        found = [
-            line["step"]
-            for line in lines(self.folder / files.LEARNER / RECORD)
-            if line["kind"] == "step"
-        ]
-        if found != list(range(1, len(found) + 1)):
-            self.problems.append(f"the learner's steps are not 1 … {len(found)}: {found[:20]} …")
-        return len(found)
 
 
 # --- processes ------------------------------------------------------------------------------------
