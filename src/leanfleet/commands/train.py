@@ -17,7 +17,8 @@ _EXAMPLES = """\
 
 Run again to go on: a stage that is done is not run twice, one that was interrupted goes on after its
 latest checkpoint, on any number of ranks. Each stage ends with FOLDER/STAGE/weights, which `--policy`
-takes. Where RANK and WORLD_SIZE are set (torchrun, srun), the command is one rank of a training.
+takes. Started by srun as several tasks, or where RANK and WORLD_SIZE are set (torchrun), the command is
+one rank of a training.
 """
 
 EXIT_INFRASTRUCTURE = 4
@@ -52,6 +53,7 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hpc.slurm import ranks as slurm
     from leanfleet.progress import reporter
     from leanfleet.train import launch
     from leanfleet.train.chain import Run
@@ -66,6 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--ranks must be 1 or more, not {arguments.ranks}")
     if arguments.dry_run:
         return _dry_run(Run(config, folder), arguments.ranks)
+    if "RANK" not in os.environ and slurm.in_step():
+        os.environ.update(slurm.variables(folder / "meetings"))
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         from leanfleet.train import rank
 

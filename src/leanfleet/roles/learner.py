@@ -1,7 +1,8 @@
 """The learner role: the parent of the ranks that train.
 
-Before there are any: v0, the first rows, a new network's tokenizer. Then ranks of this machine
-(leanfleet.rl.learner), which end when the run is over. Killed, it goes on in the same folder.
+Before there are any: v0, the first rows, a new network's tokenizer. Then ranks (leanfleet.rl.learner),
+which end when the run is over: processes of this machine, or where the site gives the learner several
+nodes, a step of Slurm. Killed, it goes on in the same folder, on any number of ranks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpc.slurm.here import here
 from leanfleet.model import folder as files
 from leanfleet.model.tokenizer_file import FILE as TOKENIZER_FILE
 from leanfleet.model.tokenizer_train import train_tokenizer
@@ -20,6 +22,7 @@ from leanfleet.rl.files import CONFIG, DONE, LEARNER, LOGS, OVER, REPLAY, WEIGHT
 from leanfleet.rl.learner import LOOK_SECONDS, TELL_SECONDS, TOKENIZER, train_config
 from leanfleet.rl.replay import read_manifests
 from leanfleet.rl.rounds import FILE as ROUNDS
+from leanfleet.roles import sites, steps
 from leanfleet.theorems.named import named
 from leanfleet.train.data import room_of
 from leanfleet.train.processes import RankLost, alone_in, passing_on, supervise
@@ -47,9 +50,21 @@ def serve(run: Path, attempt: int = 0) -> bool:
             return (folder / DONE).exists()
         if config.learner.model is not None:
             _make_tokenizer(config, run)
-        ranks = config.learner.ranks
-        supervise("leanfleet.rl.learner", [str(run)], ranks, folder / LOGS)
+        _train(config, run, folder / LOGS)
         return (folder / DONE).exists()
+
+
+def _train(config: RunConfig, run: Path, logs: Path) -> None:
+    """By the ranks that the site wants. Raises ValueError, RankLost."""
+    site, place = sites.kept(run), here()
+    wanted = site.roles.learner
+    ranks = wanted.ranks or config.learner.ranks
+    module, arguments = "leanfleet.rl.learner", [str(run)]
+    if place.in_slurm and wanted.nodes > 1:
+        step = steps.Step(ranks, wanted.nodes, place, site.interface, site.srun)
+        steps.supervise(step, module, arguments, logs)
+    else:
+        supervise(module, arguments, ranks, logs)
 
 
 def _check(config: RunConfig, run: Path) -> None:

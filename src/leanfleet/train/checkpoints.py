@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ FOLDER = "checkpoints"
 WRITING, UNIVERSAL, POSITION = ".writing", ".universal", "position.json"
 _NAME = re.compile(r"step-(\d{8,12})")
 _LARGEST = 16 * 1024 * 1024
+VISIBLE_SECONDS = 120.0  # that a file of one node may take to be seen by the others
+_LOOK_SECONDS = 0.2
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,16 +71,32 @@ def latest(folder: Path) -> Kept | None:
 
     Raises ValueError for a damaged one: which to go on from is then the user's to say.
     """
-    for path in listed(folder):
-        try:
-            files.check_manifest(path)
-            found = position(path)
-        except ValueError as error:
-            others = [other.name for other in listed(folder) if other != path]
-            instead = f"to go on from {others[0]}" if others else "to begin the stage anew"
-            raise ValueError(f"a damaged checkpoint: {error}; remove {path} {instead}") from None
-        return Kept(path, found)
-    return None
+    there = listed(folder)
+    return _checked(there[0], there) if there else None
+
+
+def of_step(folder: Path, step: int, seconds: float = VISIBLE_SECONDS) -> Kept:
+    """The one of a step that another rank has seen, as soon as this node does. Raises ValueError."""
+    path = folder / _name(step)
+    deadline = time.monotonic() + seconds
+    while not (path / files.MANIFEST).is_file():
+        if time.monotonic() >= deadline:
+            raise ValueError(
+                f"{path}: the first rank sees it, this one does not: one disk for all?"
+            )
+        time.sleep(_LOOK_SECONDS)
+    return _checked(path, listed(folder))
+
+
+def _checked(path: Path, there: list[Path]) -> Kept:
+    """Every byte. Raises ValueError, which names the next older one of those that are there."""
+    try:
+        files.check_manifest(path)
+        return Kept(path, position(path))
+    except ValueError as error:
+        others = [other.name for other in there if other != path]
+        instead = f"to go on from {others[0]}" if others else "to begin the stage anew"
+        raise ValueError(f"a damaged checkpoint: {error}; remove {path} {instead}") from None
 
 
 def position(path: Path) -> Position:
@@ -104,10 +123,16 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
-def finish(folder: Path, reached: Position) -> Path:
-    """Turns `.writing` into the checkpoint of its step. Raises ValueError for a full disk."""
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def finish(folder: Path, reached: Position, seconds: float = VISIBLE_SECONDS) -> Path:
+    """Turns `.writing` into the checkpoint of its step. Raises ValueError: a full disk, or not every
+    rank's part."""
     writing = folder / WRITING
-    target = folder / f"step-{reached.step:08d}"
+    target = folder / _name(reached.step)
+    _wait_for_parts(writing, reached, seconds)
     names = [path.name for path in writing.iterdir()]
     files.write_json(writing / POSITION, reached)
     files.write_manifest(writing, [*names, POSITION])
@@ -116,8 +141,20 @@ def finish(folder: Path, reached: Position) -> Path:
     return target
 
 
+def _wait_for_parts(writing: Path, reached: Position, seconds: float) -> None:
+    """Where ZeRO has partitioned the optimiser each rank has written a file: other nodes' come late."""
+    wanted = reached.world if reached.zero_stage > 0 else 0
+    deadline = time.monotonic() + seconds
+    while (found := sum(1 for _ in writing.glob("*_optim_states.pt"))) < wanted:
+        if time.monotonic() >= deadline:
+            raise ValueError(
+                f"{writing} has the parts of {found} of {wanted} ranks: one disk for all?"
+            )
+        time.sleep(_LOOK_SECONDS)
+
+
 def thin_out(folder: Path, keep: int, best_step: int | None) -> None:
     """Keeps the last `keep` and the best."""
     for path in listed(folder)[keep:]:
-        if path.name != f"step-{best_step or -1:08d}":
+        if path.name != _name(best_step or -1):
             shutil.rmtree(path, ignore_errors=True)

@@ -109,7 +109,7 @@ class TrainConfig(Section):
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             problems.append("two stages have one name")
-        if reserved := {"logs"} & set(names):
+        if reserved := {"logs", "meetings"} & set(names):
             problems.append(f"a stage can't be called {reserved.pop()}: the run has a folder of it")
         if problems:
             raise ValueError("; ".join(problems))

@@ -23,7 +23,7 @@ from leanfleet.train.rank import EXIT_MISTAKE, MARK, PARENT
 
 POLL_SECONDS = 0.1
 _END_SECONDS = 10.0  # that ranks get to end, once one of them is lost
-_LINES = 15  # of a lost rank's log that are shown
+LINES = 15  # of a lost rank's log that are shown
 
 
 class RankLost(RuntimeError):
@@ -75,8 +75,10 @@ def alone_in(folder: Path, lock: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def passing_on(processes: Sequence[subprocess.Popen] = ()) -> Iterator[list[int]]:
-    """Signals that came, passed on as SIGTERM while this is open. Only the main thread gets any."""
+def passing_on(
+    processes: Sequence[subprocess.Popen] = (), as_signal: signal.Signals = signal.SIGTERM
+) -> Iterator[list[int]]:
+    """Signals that came, passed on as that one while this is open. Only the main thread gets any."""
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -87,7 +89,7 @@ def passing_on(processes: Sequence[subprocess.Popen] = ()) -> Iterator[list[int]
             raise KeyboardInterrupt  # the second Ctrl-C does not wait
         asked.append(number)
         for process in processes:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(as_signal)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -100,7 +102,7 @@ def passing_on(processes: Sequence[subprocess.Popen] = ()) -> Iterator[list[int]
 def _start(
     module: str, arguments: Sequence[str], ranks: int, folder: Path
 ) -> tuple[list[subprocess.Popen], list[Path]]:
-    attempt = 1 + sum(1 for _ in folder.glob("rank.0.*.log"))
+    attempt = next_attempt(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -127,6 +129,12 @@ def _start(
                 )
             )
     return processes, logs
+
+
+def next_attempt(logs: Path) -> int:
+    """The number of the next start: no log in this folder has it."""
+    numbers = (path.stem.rpartition(".")[2] for path in logs.glob("*.*.log"))
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
@@ -156,21 +164,26 @@ def _judge(
     ]
     if mistaken and not killed:
         log = logs[mistaken[0]]
-        said = [line.removeprefix(MARK) for line in _lines(log) if line.startswith(MARK)]
-        raise ValueError("\n".join(said) or f"a rank failed: {log}")
+        raise ValueError(said(log) or f"a rank failed: {log}")
     if not first:
         return
     rank = (killed or list(first))[0]
     code = first[rank]
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed (exit code {code})"
-    last = "".join(f"\n  | {line}" for line in _lines(logs[rank])[-_LINES:])
+    last = "".join(f"\n  | {line}" for line in lines(logs[rank])[-LINES:])
     raise RankLost(
         f"rank {rank} of {len(processes)} {how}; all ranks are stopped. Run again to go on from the "
         f"last checkpoint. The end of {logs[rank]}:{last}"
     )
 
 
-def _lines(path: Path) -> list[str]:
+def said(log: Path) -> str:
+    """What a rank has found wrong, by its log."""
+    return "\n".join(line.removeprefix(MARK) for line in lines(log) if line.startswith(MARK))
+
+
+def lines(path: Path) -> list[str]:
+    """Of a log; none where there is none."""
     try:
         return path.read_text("utf-8", errors="replace").splitlines()
     except OSError:

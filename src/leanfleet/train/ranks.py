@@ -1,7 +1,7 @@
 """The processes that train together: who this one is, and what they agree on.
 
 The five variables RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from whoever starts
-the ranks (launch.py, torchrun, srun). It knows no training.
+the ranks (processes.py, torchrun, hpc.slurm.ranks). It knows no training.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -65,25 +66,55 @@ class Ranks:
 
 
 def join(threads: int | None) -> Ranks:
-    """Meets the other ranks. Raises ValueError if the environment does not say who this one is."""
-    missing = [name for name in VARIABLES if not os.environ.get(name)]
-    if missing:
-        raise ValueError(
-            f"{', '.join(missing)} not set: start ranks with `leanfleet train --ranks N`, torchrun, "
-            "or srun with these five variables"
-        )
-    rank, local, world = (int(os.environ[name]) for name in VARIABLES[:3])
+    """Meets the other ranks. Raises ValueError if the environment does not say who this one is, or a
+    rank has no GPU where there are some."""
+    rank, local, world = who(os.environ)
     # Slow to import, and noisy.
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     import deepspeed
 
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // world))
     if torch.cuda.is_available():
-        torch.cuda.set_device(local)
-        device, backend = torch.device("cuda", local), "nccl"
+        device, backend = torch.device("cuda", _gpu(local, torch.cuda.device_count())), "nccl"
+        torch.cuda.set_device(device)
     else:
+        if given := os.environ.get("CUDA_VISIBLE_DEVICES"):
+            print(f"note: GPUs {given} are given, and this torch sees none: CPUs train", flush=True)
         device, backend = torch.device("cpu"), "gloo"
         # Used in inference alone, and compiled for a minute and a half on first use.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(backend, verbose=False, timeout=PATIENCE)
     return Ranks(rank, world, device)
+
+
+def who(environment: Mapping[str, str]) -> tuple[int, int, int]:
+    """Rank, its number on its node, and how many there are. Raises ValueError for what can't be."""
+    missing = [name for name in VARIABLES if not environment.get(name)]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} not set: start ranks with `leanfleet train --ranks N`, torchrun, or "
+            "`srun leanfleet train`"
+        )
+    numbers = [environment[name] for name in (*VARIABLES[:3], VARIABLES[4])]
+    said = ", ".join(f"{name}={environment[name]}" for name in VARIABLES)
+    if not all(number.isascii() and number.isdecimal() for number in numbers):
+        raise ValueError(f"{said}: all but MASTER_ADDR are to be whole numbers")
+    rank, local, world, port = map(int, numbers)
+    if not (local <= rank < world and 0 < port < 65536):
+        raise ValueError(
+            f"{said}: RANK counts from 0 to WORLD_SIZE - 1, LOCAL_RANK the same on a node, and "
+            "MASTER_PORT is a port"
+        )
+    return rank, local, world
+
+
+def _gpu(local: int, count: int) -> int:
+    """Which of the GPUs that this process sees is its own. Raises ValueError."""
+    if local < count:
+        return local
+    if count == 1:
+        return 0  # bound to its own by whoever started it; two ranks on one are refused by NCCL
+    raise ValueError(
+        f"rank {local} of this node (LOCAL_RANK) sees {count} GPUs: a rank wants one of its own. Fewer "
+        "ranks, or more GPUs of a node (roles.learner.gpus of the site)"
+    )

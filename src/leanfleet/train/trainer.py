@@ -309,9 +309,12 @@ class Stage:
         if self.ranks.first:
             checkpoints.clean(self.checkpoints)
         self.ranks.barrier()
-        kept = checkpoints.latest(self.checkpoints)
-        if kept is None:
+        kept = checkpoints.latest(self.checkpoints) if self.ranks.first else None
+        step = torch.tensor([kept.position.step if kept is not None else 0])
+        step = int(self.ranks.sum(step))  # all go on from the same
+        if not step:
             return None
+        kept = kept or checkpoints.of_step(self.checkpoints, step)
         position = kept.position
         self.begun.tokenizer.check(position.tokenizer, str(kept.folder))
         identity.check(position.identity, self.identity, str(kept.folder), fork)
