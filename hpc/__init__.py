@@ -9,6 +9,7 @@ run_folder   a run begun once, private, of one format; run_lock one launch at a 
 local        processes of this machine, kept running; with_parent and keeper leave no orphan; processes
              finds them by their mark, launched says what they do, tails reads their logs,
              cancel stops some for good
+checks       what a machine, a shared folder, a Slurm can do: found out and judged
 slurm        jobs: what is asked of Slurm, what it and they say
 mpi          bytes between the ranks of an MPI world, never blocking
 rendezvous   how processes of one run find each other: small files published atomically
