@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 
 from hpc.checks.reports import Reach
 
@@ -22,29 +23,31 @@ _MOST_TOLD = 1000  # times that one connection is told
 class Clock:
     """Answers while it is open. `port`: a free one of all addresses of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._server = socket.create_server(("", 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         self._server.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
                 connection, _ = self._server.accept()
-                threading.Thread(target=_tell, args=[connection], daemon=True).start()
+                threading.Thread(target=self._tell, args=[connection], daemon=True).start()
 
-
-def _tell(connection: socket.socket) -> None:
-    with connection, contextlib.suppress(OSError):
-        connection.settimeout(SECONDS)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(_MOST_TOLD):
-            if not connection.recv(1):
-                return
-            connection.sendall(_TIME.pack(time.time()))
+    def _tell(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(_MOST_TOLD):
+                if not connection.recv(1):
+                    return
+                connection.sendall(_TIME.pack(self._now()))
 
 
 def reach(address: str, port: int, seconds: float = SECONDS) -> Reach:
