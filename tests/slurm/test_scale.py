@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from test_run_on_slurm import Runs, status
+from test_run_on_slurm import Runs, runs, status  # noqa: F401 (a fixture)
 
 from leanfleet import cli
 from leanfleet.config import ConfigError, Site
@@ -90,27 +89,27 @@ def pretended(tmp_path, monkeypatch):
     return made
 
 
-def ids_of(runs: Runs) -> dict[str, dict]:
+def ids_of(one: Runs) -> dict[str, dict]:
     from hpc.slurm import told
 
-    return {each.role: each for each in told.submitted(runs.folder)}
+    return {each.role: each for each in told.submitted(one.folder)}
 
 
-def calls(runs: Runs, program: str) -> list[str]:
-    lines = (runs.home / "calls").read_text().splitlines()
+def calls(one: Runs, program: str) -> list[str]:
+    lines = (one.home / "calls").read_text().splitlines()
     return [line for line in lines if line.startswith(program + " ")]
 
 
-def begin(runs: Runs) -> None:
+def begin(one: Runs) -> None:
     """Launched, and all runs."""
-    assert runs.launch() == 0
-    ids = [each.id_of(task) for each in ids_of(runs).values() for task in each.tasks]
-    (runs.home / "living").write_text("".join(f"{id}\n" for id in ids))
-    (runs.home / "calls").unlink()
+    assert one.launch() == 0
+    ids = [each.id_of(task) for each in ids_of(one).values() for task in each.tasks]
+    (one.home / "living").write_text("".join(f"{id}\n" for id in ids))
+    (one.home / "calls").unlink()
 
 
-def scale(runs: Runs, *words: str) -> int:
-    return cli.main(["scale", str(runs.folder), *words])
+def scale(one: Runs, *words: str) -> int:
+    return cli.main(["scale", str(one.folder), *words])
 
 
 @pytest.mark.needs("registry_lean")
@@ -186,30 +185,27 @@ def test_a_run_on_one_machine_says_how(tmp_path, capsys):
 
 @pytest.mark.needs("slurm", "registry_lean")
 @pytest.mark.timeout(300)
-def test_two_elements_become_four_and_then_one(tmp_path, cluster, monkeypatch, capsys):
-    fake = Path(__file__).parent / "fake_task.py"
-    monkeypatch.setattr("leanfleet.roles.jobs.PROGRAM", (sys.executable, str(fake)))
-    runs = Runs(tmp_path / "it's a test", cluster)
-    runs.site()
-    assert runs.launch() == 0
-    runs.wait(lambda: runs.begins() == 6)
-    assert scale(runs, "prover=4") == 0
+def test_two_elements_become_four_and_then_one(request, capsys):
+    tried = request.getfixturevalue("runs")
+    assert tried.launch() == 0
+    tried.wait(lambda: tried.begins() == 6)
+    assert scale(tried, "prover=4") == 0
     assert "[2-3]" in capsys.readouterr().out
-    runs.wait(lambda: runs.begins() == 8)
-    rows = status(runs, capsys)
+    tried.wait(lambda: tried.begins() == 8)
+    rows = status(tried, capsys)
     assert {row["slurm"] for row in rows.values()} == {"RUNNING"} and "prover.3" in rows
 
-    assert scale(runs, "prover=1") == 0
+    assert scale(tried, "prover=1") == 0
     assert "ended: prover 1-3" in capsys.readouterr().out
-    assert {f"prover.{n} SIGTERM" for n in (1, 2, 3)} <= set(runs.notes)  # handed back, not killed
-    rows = status(runs, capsys)
+    assert {f"prover.{n} SIGTERM" for n in (1, 2, 3)} <= set(tried.notes)  # handed back, not killed
+    rows = status(tried, capsys)
     assert [name for name in rows if name.startswith("prover")] == ["prover.0"]
-    assert scale(runs, "prover=1") == 0
+    assert scale(tried, "prover=1") == 0
     assert "nothing to do" in capsys.readouterr().out
 
-    assert scale(runs, "prover=2") == 0  # one that was asked to end comes back
-    runs.wait(lambda: runs.begins() == 9)
-    runs.end()
-    runs.wait(lambda: "lean.0 SIGTERM" in runs.notes)
-    ends = [line for line in runs.notes if "begins" not in line]
+    assert scale(tried, "prover=2") == 0  # one that was asked to end comes back
+    tried.wait(lambda: tried.begins() == 9)
+    tried.end()
+    tried.wait(lambda: "lean.0 SIGTERM" in tried.notes)
+    ends = [line for line in tried.notes if "begins" not in line]
     assert ends.index("hub.0 SIGTERM") > ends.index("prover.1 exits 0")  # the hub knows of it
