@@ -231,11 +231,16 @@ class LeanClient:
             self._forget_timer = loop.call_later(seconds, self._send_forgets)
 
     async def verify(
-        self, theorem: Theorem, proof: str, limits: Limits | None = None
+        self, theorem: Theorem, proof: str, limits: Limits | None = None, left: int = 0
     ) -> Verdict | LeanError:
-        """The verdict on `proof`, the text after `by`. A LeanError is no verdict."""
-        request = VerifyProof(theorem, proof) if limits is None else None
-        request = request or VerifyProof(theorem, proof, limits)
+        """The verdict on `proof`, the text after `by`. A LeanError is no verdict.
+
+        `left` above 0: on the beginning of a proof that leaves so many goals open; never accepted, at
+        best `left_open` (see `messages.VerifyProof`).
+        """
+        request = VerifyProof(theorem, proof, left=left)
+        if limits is not None:
+            request = VerifyProof(theorem, proof, limits, left)
         reply = await self._ask(request, request.limits.seconds)
         return reply if isinstance(reply, LeanError) else _expected(reply, Verdict)
 

@@ -61,10 +61,11 @@ def lean_file(theorem: Theorem, proof: str) -> str:
     return f"{imports}{PRELUDE}{rest}\n{proof_text(theorem, proof)}"
 
 
-def verdict_key(theorem: Theorem, proof: str, lean: str, rules: str) -> str:
+def verdict_key(theorem: Theorem, proof: str, lean: str, rules: str, left: int = 0) -> str:
     """Hash of everything a verdict depends on: 32 hex digits."""
     digest = hashlib.sha256()
-    for part in (theorem.header, theorem.statement, proof, lean, rules):
+    asked = (f"{left} goals left",) if left else ()
+    for part in (theorem.header, theorem.statement, proof, lean, rules, *asked):
         data = part.encode(errors="surrogatepass")  # of invalid texts too
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:32]

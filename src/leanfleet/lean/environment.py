@@ -51,8 +51,13 @@ class Environment(Protocol):
     async def forget(self, states: Sequence[int]) -> None:
         """Frees states. Unknown ids are ignored."""
 
-    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
-        """The verdict's work inside Lean, from scratch. Only for processes that never search."""
+    async def verify(
+        self, theorem: Theorem, proof: str, limits: Limits, left: int = 0
+    ) -> Verdict | LeanError:
+        """The verdict's work inside Lean, from scratch. Only for processes that never search.
+
+        `left`: see `messages.VerifyProof`.
+        """
 
     async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:
         """`theorem X_false : ¬ (∀ BINDERS, CONCL)`, after Lean agreed that it negates X's type.

@@ -120,7 +120,9 @@ class FakeLean:
         for state in states:
             self._states.pop(state, None)
 
-    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+    async def verify(
+        self, theorem: Theorem, proof: str, limits: Limits, left: int = 0
+    ) -> Verdict | LeanError:
         if not self._alive:
             return self._dead()
         if self.faults.verify_crashes:
@@ -128,6 +130,8 @@ class FakeLean:
         state = _first_state(theorem)
         if isinstance(state, LeanError):
             return state
+        # in a toy nothing is declared on the way: a block that is closed is enough
+        proof = proof.replace("· as_aux_lemma =>\n", "· slow 1\n")
         lines = [line for line in proof.splitlines() if line.strip()]
         after = _run_block(state, lines, limits)
         if isinstance(after, LeanError):
@@ -136,8 +140,11 @@ class FakeLean:
                 ErrorKind.FORBIDDEN: VerdictReason.FORBIDDEN,
             }.get(after.kind, VerdictReason.ERROR)
             return Verdict(False, reason, after.message, lean="fake")
-        if after.goals:
-            return Verdict(False, VerdictReason.ERROR, "unsolved goals", lean="fake")
+        if left and len(after.goals) == left:
+            return Verdict(False, VerdictReason.LEFT_OPEN, f"{left} goals are open", lean="fake")
+        if after.goals or left:
+            message = f"{len(after.goals)} goals are open, not {left}"
+            return Verdict(False, VerdictReason.ERROR, message, lean="fake")
         return Verdict(True, VerdictReason.ACCEPTED, lean="fake", heartbeats=len(lines))
 
     async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:

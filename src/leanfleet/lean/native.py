@@ -41,6 +41,7 @@ from leanfleet.messages import (
     Step,
     Theorem,
     Verdict,
+    VerdictReason,
 )
 from leanfleet.search.negate import StatementSpans
 
@@ -200,7 +201,12 @@ class NativeLean:
         for state in states:
             self._states.pop(state, None)
 
-    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+    async def verify(
+        self, theorem: Theorem, proof: str, limits: Limits, left: int = 0
+    ) -> Verdict | LeanError:
+        if left:  # the REPL does not list what a text declared on its way
+            message = "this driver judges whole proofs only"
+            return Verdict(False, VerdictReason.AXIOMS, message, lean=self.version)
         return await verify(self, theorem, proof, limits)
 
     async def negate(self, theorem: Theorem, limits: Limits) -> Theorem | LeanError:

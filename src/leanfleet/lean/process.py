@@ -238,9 +238,13 @@ class LeanProcess:
         self._measure()
         return found
 
-    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+    async def verify(
+        self, theorem: Theorem, proof: str, limits: Limits, left: int = 0
+    ) -> Verdict | LeanError:
         assert self.role == "verify", "verdicts come from processes that never search"
-        reply = await self._call(self.environment.verify(theorem, proof, limits), limits.seconds)
+        more = {"left": left} if left else {}
+        call = self.environment.verify(theorem, proof, limits, **more)
+        reply = await self._call(call, limits.seconds)
         self.steps += 1
         self._measure()
         return reply

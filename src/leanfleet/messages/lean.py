@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from leanfleet.messages.values import (
     LeanError,
@@ -13,6 +15,8 @@ from leanfleet.messages.values import (
     Theorem,
     Verdict,
 )
+
+MAX_LEFT = 1_000  # goals
 
 
 class OpenTheorem(Struct, frozen=True, tag="open"):
@@ -73,11 +77,16 @@ class VerifyProof(Struct, frozen=True, tag="verify"):
     """Anyone → Lean server's verifier processes. Reply: Verdict or LeanError. Idempotent.
 
     A LeanError of kind header or statement: the theorem is at fault; of a machine kind: no verdict.
+
+    `left` above 0: is this the beginning of a proof after which exactly so many goals are open? Then
+    nothing is ever accepted; the reason `left_open` says yes, and that whatever the text declares on
+    its way (the lemmas of `as_aux_lemma`) is closed and rests on the allowed axioms only.
     """
 
     theorem: Theorem
     proof: str  # the text after `by`
     limits: Limits = Limits(heartbeats=400_000, seconds=120.0)
+    left: Annotated[int, Meta(ge=0, le=MAX_LEFT)] = 0
 
 
 class NegateTheorem(Struct, frozen=True, tag="negate"):

@@ -21,9 +21,10 @@ class Verifier {
 
   /**
    * Throws InputError when the theorem itself is at fault.
+   * @param left goals that the text leaves open, 0 for a proof; see `withOpenGoals`
    * @returns {{accepted, reason, message, axioms}}
    */
-  verify({ imports, header: headerText, statement, proof, heartbeats }) {
+  verify({ imports, header: headerText, statement, proof, heartbeats, left = 0 }) {
     const owned = []; // released at the end, whatever happens
     const header = this.theorems.header(imports, headerText, { fresh: true });
     try {
@@ -31,8 +32,10 @@ class Verifier {
       const expected = this.theorems.elaborate(commandState, statement);
       owned.push(expected.state, expected.syntax, expected.constant);
       if (this.hasSorry(expected.constant)) throw new InputError('statement', 'the statement itself contains `sorry`');
-      const block = this.parseProof(commandState, proof, header, owned);
-      const axioms = this.elaborateProof(commandState, header, expected, block, statement, owned);
+      const given = this.parseProof(commandState, proof, header, owned);
+      const block = left ? this.withOpenGoals(commandState, given, left, owned) : given;
+      const axioms = this.elaborateProof(commandState, header, expected, block, statement, left, owned);
+      if (left) return { accepted: false, reason: 'left_open', message: `${left} goals are open`, axioms };
       return { accepted: true, reason: 'accepted', message: '', axioms };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -57,8 +60,37 @@ class Verifier {
     return { text, syntax: parsed.syntax };
   }
 
+  /**
+   * The text with so many `· sorry` behind it, which stand for the goals left open: one too few or too
+   * many is an error of elaboration. They must be tactics of their own, none swallowed by the text.
+   */
+  withOpenGoals(commandState, given, left, owned) {
+    const { lean, syntax } = this;
+    const parsed = text => {
+      const found = syntax.parse(lean.env(commandState), 'term', text);
+      if (found.error) throw new Refusal('escaped', found.error);
+      owned.push(found.syntax);
+      return { text, syntax: found.syntax, tactics: this.tactics(found.syntax) };
+    };
+    const open = '\n  · sorry', [hole] = parsed(`by${open}`).tactics;
+    const tactics = this.tactics(given.syntax), block = parsed(given.text + open.repeat(left));
+    const wanted = [...tactics, ...Array(left).fill(hole)];
+    if (wanted.length !== block.tactics.length || !wanted.every((tactic, i) => syntax.same(tactic, block.tactics[i]))) {
+      throw new Refusal('escaped', 'the goals left open are not closed behind the text');
+    }
+    return block;
+  }
+
+  /** The tactics of a `by` block, one below the other. */
+  tactics(byTactic) {
+    const { syntax } = this;
+    const [sequence] = syntax.args(syntax.args(byTactic)[1]);
+    if (syntax.kind(sequence) !== 'Lean.Parser.Tactic.tacticSeq1Indented') throw new Refusal('escaped', 'the text is in braces');
+    return syntax.args(syntax.args(sequence)[0]).filter(part => syntax.isNode(part) && syntax.kind(part) !== 'null');
+  }
+
   /** Rules 2 and 3; the axioms that the theorem rests on. */
-  elaborateProof(commandState, header, expected, block, statement, owned) {
+  elaborateProof(commandState, header, expected, block, statement, left, owned) {
     const { objects, lean, theorems } = this;
     const text = `${statement} := ${block.text}\n`;
     this.checkComposition(commandState, text, expected, block, owned);
@@ -70,7 +102,8 @@ class Verifier {
     if (constant === undefined) throw new Refusal('missing', `no theorem \`${name}\` in the environment afterwards`);
     owned.push(constant);
     this.checkType(expected, constant, lean.env(commandState), lean.env(result.state));
-    const axioms = this.checkAxioms(constant, result.state, header.baseEnv);
+    const axioms = this.checkAxioms(constant, result.state, header.baseEnv, left > 0);
+    if (left) this.checkLemmas(name, lean.env(commandState), result.state, header.baseEnv);
     this.replay(lean.env(commandState), lean.env(result.state));
     return axioms;
   }
@@ -141,15 +174,23 @@ class Verifier {
     return this.objects.array(names);
   }
 
-  /** Rule 3. */
-  checkAxioms(constant, commandState, baseEnv) {
+  /** Rule 3. `open`: goals of it are left open, by our own `sorry`. */
+  checkAxioms(constant, commandState, baseEnv, open = false) {
     const { objects, lean, theorems } = this;
     const name = objects.field(theorems.constantVal(constant), FIELD.ConstantVal.name);
-    const axioms = this.audit.axioms(name, lean.env(commandState), baseEnv);
+    const axioms = this.audit.axioms(name, lean.env(commandState), baseEnv).filter(axiom => !(open && axiom === 'sorryAx'));
     if (axioms.includes('sorryAx')) throw new Refusal('sorry', 'it depends on `sorryAx`', axioms);
     const bad = axioms.filter(axiom => !ALLOWED_AXIOMS.includes(axiom));
     if (bad.length) throw new Refusal('axioms', `it depends on the axioms ${bad.join(', ')}`, axioms);
     return axioms;
+  }
+
+  /** Rule 3 for all that was declared besides the theorem: none of it may rest on our `sorry`. */
+  checkLemmas(theorem, before, commandState, baseEnv) {
+    const { objects, audit } = this;
+    for (const [name, info] of audit.added(before, this.lean.env(commandState))) {
+      if (objects.name(name) !== theorem) this.checkAxioms(info, commandState, baseEnv);
+    }
   }
 
   /**
