@@ -36,17 +36,17 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
-def read_json(path: Path, kind: type[Kind]) -> Kind | None:
+def read_json(path: Path, kind: type[Kind], max_bytes: int = MAX_BYTES) -> Kind | None:
     """A file as a typed value; None where there is none. Raises ValueError for anything else."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{path} has more than {MAX_BYTES >> 20} MiB")
+    if len(data) > max_bytes:
+        raise ValueError(f"{path} has more than {max_bytes >> 20} MiB")
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -75,6 +75,9 @@ def register(subparsers) -> None:
     )
     add_config(serve)
     add_address(serve)
+    serve.add_argument(
+        "--scratch", metavar="FOLDER", help="a disk of this machine: Lean is copied there first"
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -224,5 +227,5 @@ def _serve(arguments: argparse.Namespace) -> int:
     from leanfleet.roles.serving import Address
 
     address = Address(arguments.bind, arguments.keys, arguments.endpoints)
-    eventloop.run(serve(lean_config(arguments), address))
+    eventloop.run(serve(lean_config(arguments), address, arguments.scratch))
     return 0

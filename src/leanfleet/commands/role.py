@@ -54,9 +54,10 @@ def _hub(arguments: argparse.Namespace) -> None:
 
 def _lean(arguments: argparse.Namespace) -> None:
     from leanfleet import eventloop
-    from leanfleet.roles import lean
+    from leanfleet.roles import lean, sites
 
-    eventloop.run(lean.serve(_config(arguments).lean, _address(arguments)))
+    scratch = sites.kept(arguments.folder).scratch
+    eventloop.run(lean.serve(_config(arguments).lean, _address(arguments), scratch))
 
 
 def _policy(arguments: argparse.Namespace) -> None:

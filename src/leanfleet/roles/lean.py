@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc import wire
+from hpc.staging import Stopped
 from leanfleet.lean import toolchain
 from leanfleet.lean.client import ClientOptions, LeanClient
 from leanfleet.lean.drivers import factory, pool_options, server_options
@@ -21,6 +22,7 @@ from leanfleet.lean.pool import Pool
 from leanfleet.lean.server import LeanServer
 from leanfleet.lean.transport import Unreachable
 from leanfleet.messages import LeanStatus
+from leanfleet.roles import staging
 from leanfleet.roles.roving import Roving
 from leanfleet.roles.serving import (
     DRAIN_SECONDS,
@@ -42,15 +44,22 @@ ROLE = "lean"
 # --- serving --------------------------------------------------------------------------------------
 
 
-async def serve(config: LeanConfig, address: Address) -> None:
+async def serve(config: LeanConfig, address: Address, scratch: str | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what runs and returns.
 
-    The address is printed and published once Lean is ready. Raises LeanStartError when Lean can't be
+    The address is printed and published once Lean is ready. `scratch`: a disk of this node to which
+    Lean is copied first. Raises LeanStartError when Lean can't be
     started, ValueError for an unfit address or keys folder.
     """
     stopped = stop_signal()
     keys = server_keys(address)
-    async with _started(config, stopped) as server:
+    lean = toolchain.find(config)
+    if scratch is not None:
+        try:
+            lean = await asyncio.to_thread(staging.staged, lean, scratch, stopped.is_set)
+        except Stopped:
+            return
+    async with _started(config, lean, stopped) as server:
         if server is None:
             return  # stopped before it was ready
         options = {
@@ -64,10 +73,10 @@ async def serve(config: LeanConfig, address: Address) -> None:
 
 @asynccontextmanager
 async def _started(
-    config: LeanConfig, stopped: asyncio.Event | None = None
+    config: LeanConfig, lean: toolchain.Lean, stopped: asyncio.Event | None = None
 ) -> AsyncIterator[LeanServer | None]:
     """A server whose pool is ready; None if `stopped` was set before that."""
-    pool = Pool(factory(toolchain.find(config), config), pool_options(config))
+    pool = Pool(factory(lean, config), pool_options(config))
     server = LeanServer(pool, server_options(config))
     starting = asyncio.create_task(pool.start())
     try:
@@ -150,7 +159,7 @@ async def local_server(config: LeanConfig) -> AsyncIterator[LeanClient]:
 
     Raises LeanStartError when Lean can't be started.
     """
-    async with _started(config) as server:
+    async with _started(config, toolchain.find(config)) as server:
 
         async def request(payload: bytes, seconds: float) -> bytes:
             try:

@@ -1,0 +1,145 @@
+"""Lean from a node's own disk: the real one goes on when the shared disk is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpc import rendezvous
+from leanfleet.lean.client import LeanClient
+from leanfleet.lean.toolchain import Lean, NativePaths, installed
+from leanfleet.messages import ProcessStatus, Theorem
+from leanfleet.roles.lean import connect
+from leanfleet.roles.staging import staged
+
+REAL = Theorem(name="t", statement="theorem t (p q : Prop) (h : p ∧ q) : q ∧ p")
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, cache: Path, scratch: Path):
+    """`leanfleet lean serve --scratch`; its endpoint, and the process."""
+    log = os.open(folder.with_suffix(".log"), os.O_CREAT | os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "leanfleet.cli", "lean", "serve", "--scratch", str(scratch)),
+        *("--set", "lean.driver=registry", "--set", "lean.processes=1"),
+        *("--keys", str(folder / "keys"), "--endpoints", str(folder / "endpoints")),
+        env={**os.environ, "LEANFLEET_CACHE": str(cache)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=log,
+    )
+    try:
+        (published,) = await rendezvous.wait_for(folder / "endpoints", "lean", 120.0)
+        yield published.endpoint, process
+    finally:
+        process.kill()
+        await process.wait()
+        os.close(log)
+
+
+async def others(lean: LeanClient, before: set[int]) -> tuple[ProcessStatus, ...]:
+    """The server's processes as soon as none of them is one of those."""
+    async with asyncio.timeout(120):
+        while True:
+            now = (await lean.status()).processes
+            ready = all(each.state in ("idle", "busy") for each in now)
+            if len(now) == 2 and ready and before.isdisjoint(each.pid for each in now):
+                return now
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.needs("registry_lean")
+@pytest.mark.timeout(300)
+async def test_two_servers_copy_lean_once_and_prove_with_the_copy_alone(tmp_path, registry_lean):
+    shared, scratch = tmp_path / "shared", tmp_path / "scratch"
+    scratch.mkdir()
+    try:
+        shutil.copytree(registry_lean.wasm_dir.parent, shared, copy_function=os.link)
+    except (OSError, shutil.Error):  # another disk
+        shutil.copytree(registry_lean.wasm_dir.parent, shared, dirs_exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        both = [served(tmp_path / name, shared, scratch) for name in "ab"]
+        found = await asyncio.gather(*(stack.enter_async_context(each) for each in both))
+        said = "".join((tmp_path / f"{name}.log").read_text() for name in "ab")
+        staged_lines = [line for line in said.splitlines() if line.startswith("staged: ")]
+        assert len(staged_lines) == 4 and said.count(", was there)") == 2, said
+        assert said.count("2,101 files") == 2 and "note: " not in said
+
+        shutil.rmtree(shared)  # and with it, for these processes, the shared disk
+        for number, (endpoint, _) in enumerate(found):
+            keys = tmp_path / "ab"[number] / "keys"
+            lean = await stack.enter_async_context(connect(endpoint, keys))
+            before = (await lean.status()).processes
+            for process in before:  # others must start, from the copy
+                assert str(scratch) in psutil.Process(process.pid).exe()
+                psutil.Process(process.pid).kill()
+            after = await others(lean, {process.pid for process in before})
+            verdict = await lean.verify(REAL, "exact ⟨h.2, h.1⟩")
+            assert verdict.accepted, verdict
+            refused = await lean.verify(REAL, "exact ⟨h.1, h.1⟩")
+            assert not refused.accepted
+            for process in after:
+                words = " ".join(psutil.Process(process.pid).cmdline())
+                assert str(scratch) in words and str(shared) not in words
+
+
+@pytest.mark.needs("registry_lean")
+def test_without_room_lean_is_used_where_it_is_and_that_is_said(tmp_path, registry_lean, capsys):
+    lean = Lean("registry", "4", "here", installed())
+    found = staged(lean, str(tmp_path / "none"), lambda: False)
+    assert found.paths.wasm_dir == registry_lean.wasm_dir
+    said = capsys.readouterr().err
+    assert f"note: lean is used from {registry_lean.wasm_dir}, where it may be slow" in said
+    assert f"this node has no folder {tmp_path}/none" in said
+
+
+@pytest.fixture
+def native(tmp_path) -> NativePaths:
+    """What elan and Lake make, in small: a `lean` on the path that only stands for the toolchain's."""
+    toolchain, project = tmp_path / "elan" / "toolchain", tmp_path / "math"
+    for folder in (
+        toolchain / "bin",
+        toolchain / "lib",
+        project / ".lake" / "build",
+        project / ".git",
+    ):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    proxy, repl = tmp_path / "lean", tmp_path / "repl"
+    proxy.write_text(f'#!/bin/sh\n[ "$1" = --print-prefix ] && echo {toolchain}\n')
+    for path in (proxy, repl, toolchain / "bin" / "lean", toolchain / "bin" / "lake"):
+        path.touch()
+        path.chmod(0o755)
+    return NativePaths(repl, proxy, proxy.with_name("lake"), project)
+
+
+def test_of_a_native_lean_the_toolchain_and_the_project_are_copied(native, tmp_path, capsys):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    paths = staged(Lean("native", "4", "here", native), str(scratch), lambda: False).paths
+    assert paths.repl == native.repl
+    assert scratch in paths.lean.parents and scratch in paths.lake.parents
+    assert os.access(paths.lean, os.X_OK) and (paths.lean.parent.parent / "lib" / "file").exists()
+    assert scratch in paths.project.parents and (paths.project / ".lake" / "build").is_dir()
+    assert not (paths.project / ".git").exists()
+    assert capsys.readouterr().err.count("staged: ") == 2
+
+
+def test_a_lean_that_does_not_say_where_it_is_stays_there(native, tmp_path, capsys):
+    native.lean.write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "scratch").mkdir()
+    lean = Lean("native", "4", "here", native)
+    paths = staged(lean, str(tmp_path / "scratch"), lambda: False).paths
+    assert paths.lean == native.lean and paths.lake == native.lake
+    assert "does not say where its toolchain is" in capsys.readouterr().err
+
+
+def test_a_fake_lean_has_nothing_to_copy():
+    fake = Lean("fake", "fake", "here", None)
+    assert staged(fake, "/no/such/disk", lambda: False) is fake
