@@ -71,6 +71,7 @@ class Fleet:
     patience: float = 60.0
     reply_seconds: float = REPLY_SECONDS
     over: bool = False
+    prefix: str = ""  # of the provers' names
     waits: list[float] = field(default_factory=list)  # a sample, of results being acknowledged
     silent: int = 0
     vanished: int = 0
@@ -99,7 +100,7 @@ class Fleet:
         link = Roving(self.run / "endpoints", self.run / "keys", ROLE)
         try:
             ask = ask_hub(link, self.reply_seconds)
-            prover = _Prover(self, f"world{number}", draws, ask)
+            prover = _Prover(self, f"{self.prefix}world{number}", draws, ask)
             while not self.over:
                 await prover.batch()
                 if self.think:
