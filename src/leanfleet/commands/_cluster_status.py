@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from rich.console import RenderableType
 
+    from hpc.slurm.accounting import Used
     from leanfleet.roles.begin import Run
 
 
@@ -44,13 +46,34 @@ def look(run: Run) -> Look:
     return Look(*rows(run))
 
 
-def table(found: Look, does: dict[str, str], headline: str) -> RenderableType:
-    """A line per role. `does`: what there is to say of a role's work."""
+def used(folder: Path) -> dict[str, Used]:
+    """What each role's jobs have used so far, in one query; {} where Slurm keeps no accounts."""
+    from hpc.slurm import accounting, told
+
+    known = told.submitted(folder)
+    roles = {each.id_of(task): each.role for each in known for task in each.tasks}
+    for each in told.read_all(folder):
+        roles |= {id: each.role for id in (each.job, each.next) if id}
+    found = accounting.look(roles, min((each.at for each in known), default=0.0)) or {}
+    return {
+        role: accounting.together([found[id] for id in roles if roles[id] == role and id in found])
+        for role in dict.fromkeys(roles.values())
+        if any(roles[id] == role for id in found if id in roles)
+    }
+
+
+def table(
+    found: Look, does: dict[str, str], headline: str, spent: Mapping[str, Used] | None = None
+) -> RenderableType:
+    """A line per role. `does`: what there is to say of a role's work. `spent`: of accounting."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     shown = Table("role", "Slurm", "ours", "requeues", "restarts", "what it does", "last error")
+    if spent:
+        shown.add_column("CPU-hours", justify="right")
+        shown.add_column("GPU-hours", justify="right")
     for role in dict.fromkeys(row["role"] for row in found.rows):
         mine = [row for row in found.rows if row["role"] == role]
         shown.add_row(
@@ -61,9 +84,17 @@ def table(found: Look, does: dict[str, str], headline: str) -> RenderableType:
             str(sum(row["restarts"] for row in mine) or ""),
             Text(does.get(role, "")),
             Text(next((row["error"] for row in reversed(mine) if row["error"]), "")),
+            *_hours(spent, role),
         )
     lines = [Text(headline), shown]
     return Group(*lines, Text(f"Slurm: {found.trouble}")) if found.trouble else Group(*lines)
+
+
+def _hours(spent: Mapping[str, Used] | None, role: str) -> list[str]:
+    if not spent:
+        return []
+    mine = spent.get(role)
+    return [f"{mine.cpu:,.1f}", f"{mine.gpu:,.1f}" if mine.gpu else ""] if mine else ["", ""]
 
 
 def _slurm(row: dict[str, Any]) -> str:

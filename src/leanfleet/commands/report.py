@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanfleet.commands._options import add_parser
 
 if TYPE_CHECKING:
+    from hpc.slurm.accounting import Used
     from leanfleet.rl.report import Task
     from leanfleet.rl.story import Story
     from leanfleet.rl.told import RunFiles
@@ -52,6 +54,9 @@ def write_report(folder: Path, page: Path | None = None) -> str:
     run = read_run(folder)
     story = _story(folder, run)
     summary = summarise(story, run)
+    spent = _spent(folder)
+    if spent:
+        summary["slurm"] = {role: asdict(each) for role, each in spent.items()}
     page = page or folder / files.REPORT
     text = render(story, run, summary, _tasks(folder, run))
     write_whole(folder / files.SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
@@ -60,8 +65,24 @@ def write_report(folder: Path, page: Path | None = None) -> str:
     counts = summary["counts"]
     return (
         f"{counts['games']:,} games, {counts['proved']:,} of {counts['theorems']:,} theorems proved, "
-        f"{len(run.evaluations)} evaluations: {page}, {folder / files.LEAN_FILES}/*.lean"
+        f"{len(run.evaluations)} evaluations{_hours(spent)}: {page}, "
+        f"{folder / files.LEAN_FILES}/*.lean"
     )
+
+
+def _spent(folder: Path) -> dict[str, Used]:
+    """By role, of Slurm's accounting; {} where there is none."""
+    from leanfleet.commands._cluster_status import used
+    from leanfleet.roles.sites import kept
+
+    return used(folder) if kept(folder).launcher == "slurm" else {}
+
+
+def _hours(spent: dict[str, Used]) -> str:
+    if not spent:
+        return ""
+    cpu, gpu = (sum(getattr(each, name) for each in spent.values()) for name in ("cpu", "gpu"))
+    return f", {cpu:,.1f} CPU- and {gpu:,.1f} GPU-hours of Slurm"
 
 
 def _story(folder: Path, run: RunFiles) -> Story:
@@ -93,16 +114,20 @@ def _story(folder: Path, run: RunFiles) -> Story:
 
 
 def _tasks(folder: Path, run: RunFiles) -> list[Task]:
-    """What the launcher says of its processes; a note where that can't be read."""
+    """What the launcher, or the jobs, say of the processes; a note where that can't be read."""
     from hpc import launched
+    from hpc.slurm import told
     from leanfleet.rl.report import Task
 
     try:
-        found = launched.read(folder)
+        found, jobs = launched.read(folder), told.read_all(folder)
     except ValueError as error:
         run.notes.append(str(error))
         return []
     return [
         Task(each.role, each.task, str(each.state), each.attempt, each.restarts, each.error[:500])
         for each in (found.tasks if found else ())
+    ] or [
+        Task(e.role, e.task, str(e.over) or e.state, e.attempt, e.restarts, e.error[:500])
+        for e in jobs
     ]

@@ -57,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         from rich.console import Console
 
-        Console(width=None if sys.stdout.isatty() else 140).print(_table(run, said, hub))
+        shown = _table(run, said, hub, once=True)
+        Console(width=None if sys.stdout.isatty() else 140).print(shown)
         if audit is not None:
             _print_audit(audit)
     return EXIT_DONE if audit is None or audit.reconcile else EXIT_NO
@@ -97,7 +98,10 @@ def _watch(run: Run) -> None:
 # --- for people ---------------------------------------------------------------------------------------
 
 
-def _table(run: Run, said: Launched | None, hub: HubStatus | None) -> RenderableType:
+def _table(
+    run: Run, said: Launched | None, hub: HubStatus | None, *, once: bool = False
+) -> RenderableType:
+    """`once`: also what takes one more question to Slurm."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -107,7 +111,8 @@ def _table(run: Run, said: Launched | None, hub: HubStatus | None) -> Renderable
 
         look = _cluster_status.look(run)
         headline = _headline(run, look.headline, hub)
-        return _cluster_status.table(look, _does(run, hub), headline)
+        spent = _cluster_status.used(run.path) if once else None
+        return _cluster_status.table(look, _does(run, hub), headline, spent)
     table = Table("role", "running", "lost", "restarts", "what it does", "last error")
     for row in _roles(run, said, hub):
         table.add_row(
@@ -234,6 +239,7 @@ def _row(
 
         look = _cluster_status.look(run)
         row |= {"running": look.lives, "jobs": look.rows, "slurm": look.trouble or "answers"}
+        row["used"] = {role: asdict(each) for role, each in _cluster_status.used(run.path).items()}
     if audit is not None:
         row["audit"] = {**asdict(audit), "reconcile": audit.reconcile}
     return row
