@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from leanfleet.commands._options import add_parser
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EXIT_DONE = 0
 LOOK_SECONDS = 0.3
-CHUNK_BYTES = 1 << 20
 
 _EXAMPLES = """\
   leanfleet logs runs/learn                  # the last lines of the newest attempt of each process
   leanfleet logs runs/learn learner -n 100
-  leanfleet logs runs/learn prover.1 -f      # and what comes, of later attempts, too
+  leanfleet logs runs/learn prover.1 -f      # and what comes, of later attempts and requeues, too
   leanfleet logs runs/learn hub --attempts   # of every attempt
+
+At a site with Slurm also what the jobs themselves say, before and beside their role.
 """
 
 
@@ -33,30 +37,37 @@ def register(subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hpc import run_folder, tails
+    from leanfleet.commands._following import Following, job_logs
+    from leanfleet.roles.jobs import LOGS
 
     logs = run_folder.read(arguments.folder).logs
-    found = _chosen(tails.attempts(logs), arguments.role)
-    if not found and not arguments.follow:
+    shown = list(_attempts(logs, arguments.role, every=arguments.attempts))
+    # A job whose role never began has said why in its own log only.
+    begun = {path.name.rsplit(".", 2)[0] for path in shown}
+    jobs = [log.path for log in job_logs(logs / LOGS, arguments.role) if log.task not in begun]
+    if not shown and not jobs and not arguments.follow:
         raise ValueError(_nothing(logs, arguments.role))
-    for (role, task), attempts in found.items():
-        for attempt in attempts if arguments.attempts else attempts[-1:]:
-            path = tails.attempt_log(logs, role, task, attempt)
-            print(f"==> {path.name} <==")
-            for line in tails.last_lines(path, max(1, arguments.n)):
-                print(line)
+    for path in (*shown, *jobs):
+        print(f"==> {path.name} <==")
+        for line in tails.last_lines(path, max(1, arguments.n)):
+            print(line)
     if arguments.follow:
-        _follow(logs, arguments.role)
+        following = Following(logs, logs / LOGS, arguments.role)
+        while True:
+            for name, line in following.look():
+                print(f"{name} | {line}", flush=True)
+            time.sleep(LOOK_SECONDS)
     return EXIT_DONE
 
 
-def _chosen(
-    found: dict[tuple[str, int], list[int]], name: str | None
-) -> dict[tuple[str, int], list[int]]:
-    return {
-        (role, task): attempts
-        for (role, task), attempts in found.items()
-        if name in (None, role, f"{role}.{task}")
-    }
+def _attempts(logs: Path, name: str | None, *, every: bool) -> Iterator[Path]:
+    """The newest of each process, or all."""
+    from hpc import tails
+
+    for (role, task), attempts in tails.attempts(logs).items():
+        if name in (None, role, f"{role}.{task}"):
+            for attempt in attempts if every else attempts[-1:]:
+                yield tails.attempt_log(logs, role, task, attempt)
 
 
 def _nothing(logs: Path, name: str | None) -> str:
@@ -66,39 +77,3 @@ def _nothing(logs: Path, name: str | None) -> str:
     if not there:
         return f"{logs} has no logs yet: nothing was started"
     return f"there is no log of {name}; there are: {', '.join(there)}"
-
-
-def _follow(logs: Path, name: str | None) -> None:
-    """Lines as they come, each after the name of its process. Ends with Ctrl-C."""
-    from hpc import tails
-
-    open_files: dict[Path, _Followed] = {}
-    began = True
-    while True:
-        for (role, task), attempts in _chosen(tails.attempts(logs), name).items():
-            path = tails.attempt_log(logs, role, task, attempts[-1])
-            if path not in open_files:
-                open_files[path] = _Followed(path.open("rb"), from_end=began)
-            for line in open_files[path].lines():
-                print(f"{role}.{task} | {line}", flush=True)
-        began = False
-        time.sleep(LOOK_SECONDS)
-
-
-class _Followed:
-    """A file that grows."""
-
-    def __init__(self, file: BinaryIO, *, from_end: bool) -> None:
-        self._file, self._pending = file, b""
-        if from_end:
-            file.seek(0, 2)
-
-    def lines(self) -> list[str]:
-        """Whole lines that are new."""
-        from hpc.tails import shown
-
-        data = self._pending + self._file.read(CHUNK_BYTES)
-        *whole, self._pending = data.split(b"\n")
-        if len(self._pending) > CHUNK_BYTES:
-            self._pending = b""  # a line without an end
-        return [text for line in whole if (text := shown(line.decode("utf-8", "replace"))).strip()]
