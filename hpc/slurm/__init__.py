@@ -4,6 +4,7 @@ commands.py   its programs, called with a time limit; what they refuse as an err
 script.py     a job as the text that sbatch gets, made by submitit
 submit.py     that text submitted, through submitit
 queue.py      the states of any number of jobs in one query
+accounting.py what jobs have used, where Slurm keeps accounts
 requeue.py    a job that puts itself back into the queue
 here.py       the job that this process is in: ids, address, cores, GPUs
 told.py       what the jobs of a run say of themselves: a file per task
