@@ -9,6 +9,9 @@ run_folder   a run begun once, private, of one format; run_lock one launch at a 
 local        processes of this machine, kept running; with_parent and keeper leave no orphan; processes
              finds them by their mark, launched says what they do, tails reads their logs,
              cancel stops some for good
+run_code     what a run's jobs run, copied into its folder; run_environment the same of what is
+             installed; trees folders copied whole
+staging      a folder copied once to a disk of the node
 checks       what a machine, a shared folder, a Slurm can do: found out and judged
 slurm        jobs: what is asked of Slurm, what it and they say
 mpi          bytes between the ranks of an MPI world, never blocking
