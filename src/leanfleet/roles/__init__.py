@@ -5,6 +5,7 @@ hub.py       the run's games, verdicts and rows behind a socket
 prover.py    an MPI world that searches
 evaluator.py a probe again and again, with the weights of one version each
 learner.py   the parent of the ranks that learn from a run
+steps.py     those ranks as a step of srun; rank.py one task of it
 policy.py    a network's server, clients of all its ranks, and a service inside the own process
 policies.py  what `--policy` names, opened
 plan.py      which processes a run consists of; preflight.py what can be found out before they start

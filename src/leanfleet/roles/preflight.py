@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,20 @@ def check(config: RunConfig, processes: Sequence[RoleProcess], folder: Path, cwd
     if mistakes:
         raise ValueError("this run can't start:" + "".join(f"\n  {each}" for each in mistakes))
     return toolchain.find(config.lean)
+
+
+def check_node(folder: Path, gpus_wanted: int, gpus: int) -> None:
+    """At the start of a job on its node. Raises ValueError: no room in the run's folder, it can't be
+    written to from here, fewer GPUs than were asked for."""
+    mistakes = _room(folder)
+    if gpus < gpus_wanted:
+        mistakes.append(
+            f"{gpus_wanted} GPUs of each node were asked for, and Slurm gave this one {gpus}: look at "
+            "`scontrol show node`, and at gpus and parameters of the site's role"
+        )
+    if mistakes:
+        where = f"{socket.gethostname()} can't run this job"
+        raise ValueError("; ".join([f"{where}: {mistakes[0]}", *mistakes[1:]]))
 
 
 def _paths(config: RunConfig, cwd: Path) -> list[str]:
