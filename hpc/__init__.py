@@ -12,6 +12,7 @@ local        processes of this machine, kept running; with_parent and keeper lea
 run_code     what a run's jobs run, copied into its folder; run_environment the same of what is
              installed; trees folders copied whole
 staging      a folder copied once to a disk of the node
+disks        what kind of disk a folder is on
 checks       what a machine, a shared folder, a Slurm can do: found out and judged
 slurm        jobs: what is asked of Slurm, what it and they say
 mpi          bytes between the ranks of an MPI world, never blocking

@@ -91,7 +91,7 @@ def rows(run: Run) -> tuple[list[dict[str, Any]], str]:
                 "state": _word(ours),
                 "restarts": ours.restarts if ours else 0,
                 "requeues": ours.requeues if ours else 0,
-                "error": ours.error if ours else "",
+                "error": _unsaid(run, role, ours, slurm) or (ours.error if ours else ""),
             }
         )
     return found, trouble
@@ -107,6 +107,24 @@ def _leaving(
             role, _, task = name.rpartition(".")
             found[name] = (role, int(task))
     return found
+
+
+def _unsaid(run: Run, role: str, ours: Told | None, slurm: JobState | None) -> str:
+    """Why a job failed that told us nothing: what its shell said, or that it could not even do that."""
+    from hpc.tails import last_error
+    from leanfleet.roles.jobs import LOGS
+
+    if slurm is None or slurm.lives or slurm.state in ("COMPLETED", "CANCELLED"):
+        return ""
+    if (ours is not None and ours.job == slurm.id) or "+" in slurm.id:
+        return ""
+    path = run.folder.logs / LOGS / f"{role}.{slurm.id}.out"
+    if path.exists():
+        return last_error(path)
+    return (
+        f"job {slurm.id} ended on {slurm.nodes or 'no node'} and could not write {path}: does that node "
+        f"see {run.path}? `leanfleet doctor --folder {run.path.parent}` tries it"
+    )
 
 
 def _word(told: Told | None) -> str:

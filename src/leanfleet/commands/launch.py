@@ -73,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, folder: Path) -> int:
+    from hpc import disks
     from hpc.run_lock import alone_in
     from hpc.slurm.commands import needed
     from hpc.slurm.script import check_folder
@@ -85,6 +86,12 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
     check_folder(folder)
     if not arguments.dry_run:
         needed("sbatch")
+    if (kind := disks.kind(folder)) in disks.OWN:
+        print(
+            f"note: {folder} is on a disk ({kind}) that other machines usually don't see, and nodes "
+            f"must: leanfleet doctor --folder {folder.parent} tries it",
+            file=sys.stderr,
+        )
     lean = check(config, (), folder, Path.cwd())
     with alone_in(folder):
         run, is_new = begin(folder, config, lean.version)
