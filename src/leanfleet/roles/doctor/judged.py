@@ -68,7 +68,7 @@ def _lean(ran: Ran) -> tuple[str, str]:
         return text, ""
     if second > SLOW_START_SECONDS:
         return text, "slow even when its files have been read: this machine is busy, or slow"
-    return text, "keep Lean (and its libraries) on the nodes' own disks: docs/slurm.md, staging"
+    return text, "set `scratch` of the site to a disk of the nodes' own: Lean is copied there"
 
 
 def _not_tried(site: Site, role: SiteRole) -> list[Finding]:
