@@ -73,16 +73,19 @@ def stage(
     *,
     name: str,
     only: Collection[str] = (),
+    programs: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Staged:
     """The copy of a folder, or of some names in it, on this node's disk.
 
-    `scratch`: a folder; variables of the environment are those of this node. Raises CannotStage,
-    Stopped.
+    `scratch`: a folder; variables of the environment are those of this node. `programs`: some of what
+    is in it is to be started. Raises CannotStage, Stopped.
     """
     began = time.monotonic()
     try:
         place = _own_folder(scratch)
+        if programs and os.statvfs(place).f_flag & os.ST_NOEXEC:
+            raise CannotStage(f"no program can be started from {place}: its disk is mounted noexec")
         key, size = _key(source, only)
         final = place / f"{name}-{key}"
         copied = False

@@ -155,6 +155,17 @@ def test_a_disk_without_room_is_named_before_and_while_it_fills(source, scratch,
     assert left(scratch) == []
 
 
+def test_programs_are_not_put_where_none_can_be_started(source, scratch, monkeypatch):
+    found = stage(source, str(scratch), name="node", programs=True)
+    Flags = namedtuple("Flags", "f_flag")
+    monkeypatch.setattr(os, "statvfs", lambda _: Flags(os.ST_NOEXEC))
+    with pytest.raises(
+        CannotStage, match="no program can be started from .*: its disk is mounted noexec"
+    ):
+        stage(source, str(scratch), name="node", programs=True)
+    assert stage(source, str(scratch), name="node").path == found.path
+
+
 @pytest.mark.parametrize(
     "named, said",
     [

@@ -29,7 +29,7 @@ def staged(lean: Lean, scratch: str, stopped: Callable[[], bool]) -> Lean:
         wasm_dir = copies.of(paths.wasm_dir, "lean")
         node = paths.node
         if paths.node_source == Node.WHEEL:  # others may have libraries beside them
-            node = copies.of(node.parent, "node", only=(node.name,)) / node.name
+            node = copies.of(node.parent, "node", only=(node.name,), programs=True) / node.name
         return replace(lean, paths=replace(paths, wasm_dir=wasm_dir, node=node))
     if isinstance(lean.paths, NativePaths):
         return replace(lean, paths=_native(lean.paths, copies))
@@ -42,7 +42,7 @@ def _native(paths: NativePaths, copies: _Copies) -> NativePaths:
     lean, lake = paths.lean, paths.lake
     prefix = _prefix(paths)
     if prefix is not None:
-        bin = copies.of(prefix, "toolchain") / "bin"
+        bin = copies.of(prefix, "toolchain", programs=True) / "bin"
         lean, lake = bin / "lean", bin / "lake" if (bin / "lake").exists() else lake
     return NativePaths(paths.repl, lean, lake, project)
 
@@ -72,11 +72,18 @@ class _Copies:
     def __init__(self, scratch: str, stopped: Callable[[], bool]) -> None:
         self._scratch, self._stopped = scratch, stopped
 
-    def of(self, folder: Path, name: str, only: Collection[str] = ()) -> Path:
+    def of(
+        self, folder: Path, name: str, only: Collection[str] = (), programs: bool = False
+    ) -> Path:
         """The copy of a folder, or the folder where there can be none."""
         try:
             found = staging.stage(
-                folder, self._scratch, name=name, only=only, stopped=self._stopped
+                folder,
+                self._scratch,
+                name=name,
+                only=only,
+                programs=programs,
+                stopped=self._stopped,
             )
         except staging.CannotStage as error:
             _say(f"note: {name} is used from {folder}, where it may be slow: {error}")
