@@ -28,6 +28,7 @@ from msgspec import Struct
 from hpc.code import code
 from hpc.files import read_json, write_whole
 from hpc.run_lock import LOCK, check_private
+from hpc.slurm.here import here
 
 FORMAT = 1
 RUN, CONFIG, CODE, LOGS = "run.json", "config.yaml", "code.json", "logs"
@@ -112,7 +113,9 @@ def read(path: Path) -> RunFolder:
     """A run that is there. Raises ValueError for what is none, of another format, damaged, or open to
     others."""
     if not path.is_dir():
-        raise ValueError(f"{path} is no folder of a run")
+        place = here()
+        why = f": node {place.node} must see it, and under this name" if place.in_slurm else ""
+        raise ValueError(f"{path} is no folder of a run{why}")
     check_private(path)
     data = read_json(path / RUN, _Format)
     if data is None:

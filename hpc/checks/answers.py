@@ -5,6 +5,7 @@ Every answer is one call with a time limit. Where there is no accounting databas
 
 from __future__ import annotations
 
+import getpass
 import re
 from dataclasses import dataclass
 
@@ -80,8 +81,12 @@ def minutes(limit: str) -> float | None:
     return 1440 * days + 60 * hours + mins + seconds / 60
 
 
-def accounts(user: str) -> frozenset[str] | None:
-    """Those of a user; None where none are kept, and any is taken. Raises Unavailable."""
+def accounts() -> frozenset[str] | None:
+    """This user's; None where none are kept, and any is taken. Raises Unavailable."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        return None  # a number without a name
     words = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={user}"]
     try:
         text = call([*words, "format=account"], SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +46,7 @@ def ask(site: Site, folder: Path, report: Reporter) -> tuple[Slurm, list[Finding
         slurm.version = answers.version()
         slurm.partitions = answers.partitions()
         slurm.settings = answers.settings()
-        slurm.accounts = answers.accounts(getpass.getuser())
+        slurm.accounts = answers.accounts()
     except Unavailable as error:
         return slurm, [failed("Slurm", str(error), "ask again in a while", gone=True)]
     except ValueError as error:

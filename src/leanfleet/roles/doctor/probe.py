@@ -187,7 +187,8 @@ def _follow(
         now = time.monotonic()
         if now - looked >= SLURM_SECONDS:
             looked = now
-            state = queue.look().get(id, state)
+            with contextlib.suppress(Unavailable):  # a controller that is busy for a while
+                state = queue.look().get(id, state)
             report.detail(state.shown if state else "")
         if not took_part and any(_names(folder, "hello") - {LOGIN}):
             ran = ran or now
