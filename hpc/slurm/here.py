@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import psutil
 
+from hpc.slurm.commands import KEPT
+
 ADDRESS = "HPC_NODE_ADDRESS"
 """Variable of the environment: what servers of this node publish as their address."""
+
+# Of the environment in a heterogeneous job: a task's component by its number, and the cores of one rank,
+# as the script says them (hpc.slurm.whole); after `enter` the component as squeue shows it.
+GROUP, CPUS, COMPONENT = "HPC_HET_GROUP", "HPC_RANK_CPUS", "HPC_COMPONENT"
+_STAYS = (
+    *(*KEPT, "SLURM_JOB_ID", "SLURM_HET_SIZE", "SLURMD_NODENAME"),
+    *("SLURM_RESTART_COUNT", "SLURM_GPUS_ON_NODE"),
+)
 
 
 @dataclass(frozen=True)
 class Here:
-    """`id`: as squeue shows it, `123` or `123_4`; "" outside of Slurm."""
+    """`id`: as squeue shows it, `123`, `123_4`, or `123+4`; "" outside of Slurm."""
 
     id: str
     array: str  # the array's id; "" where it is none
@@ -24,25 +35,47 @@ class Here:
     node: str
     cpus: int  # of a task; 0 where Slurm does not say
     gpus: int
+    whole: str = ""  # the heterogeneous job's id; "" where it is none
 
     @property
     def in_slurm(self) -> bool:
         return bool(self.id)
+
+    @property
+    def srun(self) -> tuple[str, ...]:
+        """Arguments by which srun means the nodes of this job, or of its component."""
+        return (f"--het-group={self.id.partition('+')[2]}",) if self.whole else ()
 
 
 def here(environment: Mapping[str, str] = os.environ) -> Here:
     array = environment.get("SLURM_ARRAY_JOB_ID", "")
     element = _number(environment, "SLURM_ARRAY_TASK_ID")
     job = environment.get("SLURM_JOB_ID", "")
+    component = environment.get(COMPONENT, "")
     return Here(
-        id=f"{array}_{element}" if array else job,
+        id=component or (f"{array}_{element}" if array else job),
         array=array,
         element=element,
         restarts=_number(environment, "SLURM_RESTART_COUNT"),
         node=environment.get("SLURMD_NODENAME", socket.gethostname()),
         cpus=_number(environment, "SLURM_CPUS_PER_TASK"),
         gpus=_number(environment, "SLURM_GPUS_ON_NODE"),
+        whole=component.partition("+")[0],
     )
+
+
+def enter(environment: MutableMapping[str, str] = os.environ) -> None:
+    """In a heterogeneous job: makes the environment that of the job's own script, without what the step
+    of this task says, so that srun can be used in it. Elsewhere it changes nothing."""
+    group = environment.pop(GROUP, "")
+    if not group:
+        return
+    cpus = environment.pop(CPUS)
+    for name in [each for each in environment if each.startswith(("SLURM", "SRUN_"))]:
+        if name not in _STAYS and not re.search(r"_HET_GROUP_\d+$", name):
+            del environment[name]
+    environment["SLURM_CPUS_PER_TASK"] = environment["SRUN_CPUS_PER_TASK"] = cpus
+    environment[COMPONENT] = f"{environment['SLURM_JOB_ID']}+{group}"
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

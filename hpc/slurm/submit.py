@@ -14,12 +14,19 @@ from pathlib import Path
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+from hpc.slurm import whole
 from hpc.slurm.commands import KEPT, Refused, Unavailable, call, needed, said_by
-from hpc.slurm.script import Job, check_folder, command, executor, text
+from hpc.slurm.script import Job, check_folder, text
+from hpc.slurm.whole import Whole
 
 
 class ScriptExecutor(submitit.SlurmExecutor):
-    """Submits a command instead of a pickled function, and can be asked for the text before."""
+    """Submits a command instead of a pickled function, and can be asked for the text before.
+
+    `whole`: a text to be submitted as it is.
+    """
+
+    whole = ""
 
     @classmethod
     def affinity(cls) -> int:
@@ -28,6 +35,9 @@ class ScriptExecutor(submitit.SlurmExecutor):
 
     def text(self, command: str) -> str:
         return self._make_submission_file_text(command, "")
+
+    def _make_submission_file_text(self, command: str, uid: str) -> str:
+        return self.whole or super()._make_submission_file_text(command, uid)
 
     def submit_command(self, command: str) -> str:
         """The job's id."""
@@ -43,30 +53,38 @@ def _outside() -> Iterator[None]:
         yield
 
 
-def check(job: Job, logs: Path) -> None:
+def check(job: Job | Whole, logs: Path) -> None:
     """Would Slurm take it? Raises ValueError with its own words, Unavailable."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-        file.write(text(job, logs))
+        file.write(_text(job, logs))
         file.flush()
         try:
             call(["sbatch", "--test-only", file.name])
         except Refused as error:
-            raise ValueError(f"Slurm refuses the job {job.name}: {error.said}") from None
+            raise ValueError(f"Slurm refuses the job {_name(job)}: {error.said}") from None
 
 
-def submit(job: Job, logs: Path, scripts: Path) -> str:
+def submit(job: Job | Whole, logs: Path, scripts: Path) -> str:
     """The id of the job; its script stays in `scripts`. Raises ValueError, Unavailable."""
     needed("sbatch")
     check_folder(scripts)
     logs.mkdir(parents=True, exist_ok=True)
     scripts.mkdir(parents=True, exist_ok=True)
-    made = executor(job, logs)
-    made.folder = scripts
+    made = ScriptExecutor(scripts)
+    made.whole = _text(job, logs)
     try:
         with _outside():
-            return made.submit_command(command(job))
+            return made.submit_command("")
     except (FailedJobError, FailedSubmissionError) as error:
         said = said_by("sbatch", str(error))
-        raise ValueError(f"Slurm refuses the job {job.name}: {said}") from None
+        raise ValueError(f"Slurm refuses the job {_name(job)}: {said}") from None
     except OSError as error:
-        raise Unavailable(f"{job.name} can't be submitted: {error}") from None
+        raise Unavailable(f"{_name(job)} can't be submitted: {error}") from None
+
+
+def _text(job: Job | Whole, logs: Path) -> str:
+    return whole.text(job, logs) if isinstance(job, Whole) else text(job, logs)
+
+
+def _name(job: Job | Whole) -> str:
+    return whole.NAME if isinstance(job, Whole) else job.name

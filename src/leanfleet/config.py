@@ -190,6 +190,7 @@ class Site(Section):
 
     name: str = Field(pattern=SITE_NAME, max_length=100)
     launcher: Literal["local", "slurm"] = "local"  # local: processes of this machine
+    jobs: Literal["separate", "together"] = "separate"  # together: one job for all
     partition: str | None = None
     account: str | None = None
     constraint: str | None = None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpc.local import ATTEMPT, Restarts
-from leanfleet.roles import jobs, task
+from leanfleet.roles import jobs, task, whole
 
 FAKE = Path(__file__).parents[1] / "fakes" / "role.py"
 real = jobs.processes
@@ -27,5 +27,8 @@ def fakes(config, site, folder):
 
 
 jobs.processes = fakes
-folder, role, number = Path(sys.argv[2]), sys.argv[1], int(sys.argv[4])
+role, folder = sys.argv[1], Path(sys.argv[2])
+if role == "whole":
+    sys.exit(whole.conclude(folder))
+number = int(sys.argv[4])
 sys.exit(task.keep(folder, role, number, Restarts(first_pause=0.2, settled=2.0)))

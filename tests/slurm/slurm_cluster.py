@@ -7,6 +7,7 @@ in one folder that goes with it. The daemons are this process's children and get
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -29,9 +30,15 @@ def program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
+def number(id: str) -> int:
+    """Of a job, of the array of an element, or of the job of a component."""
+    return int(re.split("[_+]", id)[0])
+
+
 class Cluster:
     """`env`: what a process needs to speak with it. Nodes gpu1, gpu2 with two GPUs each, cpu1 … cpu4;
-    8 cores each. Partitions gpu, cpu (the default), all; `low` has cpu's nodes and gives way to it."""
+    8 cores each. Partitions gpu, cpu (the default), all; `low` has cpu's nodes and gives way to it,
+    `spare` all nodes and gives way to all."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="lf-slurm-"))  # short: sockets have long names
@@ -69,11 +76,11 @@ class Cluster:
         ended."""
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-o", "%i %T").splitlines()
         found = dict(line.split() for line in lines)
-        return {id: state for id, state in found.items() if int(id.split("_")[0]) >= since}
+        return {id: state for id, state in found.items() if number(id) >= since}
 
     def next_id(self) -> int:
         """Jobs that are submitted from now on have ids from this one on."""
-        return max((int(id.split("_")[0]) for id in self.states()), default=0) + 1
+        return max(map(number, self.states()), default=0) + 1
 
     # --- starting ---------------------------------------------------------------------------------
 
@@ -156,11 +163,13 @@ class Cluster:
             lines.append(f"NodeName={name} Port={port} {node}{gres}")
         gpu, cpu = f"gpu[1-{GPU_NODES}]", f"cpu[1-{CPU_NODES}]"
         up = "MaxTime=INFINITE State=UP"
+        gives_way = "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"
         lines += [
             f"PartitionName=gpu Nodes={gpu} {up} PriorityTier=10",
             f"PartitionName=cpu Nodes={cpu} {up} PriorityTier=10 Default=YES",
-            f"PartitionName=low Nodes={cpu} {up} PriorityTier=1 PreemptMode=REQUEUE GraceTime=20",
+            f"PartitionName=low Nodes={cpu} {up} {gives_way}",
             f"PartitionName=all Nodes={gpu},{cpu} {up} PriorityTier=10",
+            f"PartitionName=spare Nodes={gpu},{cpu} {up} {gives_way}",
         ]
         return "\n".join(lines) + "\n"
 

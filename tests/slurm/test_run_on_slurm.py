@@ -70,6 +70,11 @@ class Runs:
     def states(self) -> dict[str, str]:
         return self.cluster.states(self.first)
 
+    def nodes(self, job: str) -> list[str]:
+        return self.cluster.run(
+            "scontrol", "show", "hostnames", self.cluster.run("squeue", "-h", "-j", job, "-o", "%N")
+        ).split()
+
     def job(self, name: str) -> str:
         found = told.read(self.folder, name)
         return found.job if found is not None else ""

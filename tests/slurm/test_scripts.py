@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hpc.slurm import whole
 from hpc.slurm.script import Hours, check_folder, hours, ranges, text
 from leanfleet import cli
 from leanfleet.config import ConfigError, Site, load_site, parse
 from leanfleet.rl.config import RunConfig, load_run_config
 from leanfleet.roles import sites
 from leanfleet.roles.jobs import jobs
+from leanfleet.roles.jobs import whole as together
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = Path("/runs/it is")
@@ -73,6 +75,21 @@ def test_provers_are_an_array_of_mpi_worlds_of_which_some_may_be_wanted(config, 
     assert some["prover"] == (GOLDEN / "prover.sh").read_text()
 
 
+def test_all_roles_as_one_heterogeneous_job(config, site):
+    found = together(config, site, FOLDER)
+    shown = whole.text(found, FOLDER / "logs" / "slurm")
+    assert shown == (GOLDEN / "whole.sh").read_text()
+    assert found.minutes == 60  # the learner's, since its end is the end of all
+    assert found.nodes == 1 + 3 + 1 + 1 + 4 * 2
+    assert shown.count("#SBATCH hetjob") == 4 and "#SBATCH --array" not in shown
+
+
+def test_more_components_than_slurm_takes(config, site):
+    found = together(config, site, FOLDER)
+    with pytest.raises(ValueError, match="130 components: Slurm takes 128"):
+        whole.text(replace(found, jobs=found.jobs * 26), FOLDER / "logs")
+
+
 def test_each_role_is_a_submission_and_lean_has_as_many_servers_as_the_site_says(config, site):
     found = jobs(config, site, FOLDER)
     assert [job.name for job in found] == ["lean", "hub", "policy", "learner", "prover"]
@@ -100,6 +117,7 @@ def lines(script: str) -> list[str]:
     """What counts: without comments, and without where the run and its Python are."""
     for there in ("/RUN", '"${1:?which RUN}"'):
         script = script.replace(f" {there} --task", " RUN --task")
+        script = script.replace(f" whole {there}\n", " whole RUN\n")
     script = script.replace('bash "$1/python"', "bash /RUN/python")
     script = script.replace("=quickstart:", "=leanfleet:")
     ignored = re.compile("#SBATCH --output|# |#!|$")
@@ -112,6 +130,8 @@ def test_the_scripts_for_people_are_what_the_launcher_submits(root):
     folder = Path("/RUN")
     wanted = {job.name: text(job, folder / "logs") for job in jobs(config, site, folder)}
     by_hand = {path.stem: path.read_text() for path in (root / "sbatch").glob("*.sh")}
+    all_in_one = whole.text(together(config, site, folder), folder / "logs")
+    assert lines(by_hand.pop("whole")) == lines(all_in_one)
     assert set(by_hand) == set(wanted)
     for name, script in wanted.items():
         assert lines(by_hand[name]) == lines(script), name

@@ -56,9 +56,9 @@ def stop(run: Run, mine: Collection[str], *, wait: bool) -> bool:
             name: [id for id in ids.get(name, ()) if id in states and states[id].lives]
             for name in mine
         }
-        everything = [id for each in living.values() for id in each]
-        if not everything:
+        if not any(living.values()):
             return False
+        everything = _for_slurm(living, ids, states)
         queue.cancel(everything, pending_only=True)
         for _, here in sorted(stages.items()):
             for name in here:
@@ -67,8 +67,32 @@ def stop(run: Run, mine: Collection[str], *, wait: bool) -> bool:
                 _wait_for(run, [name for name in here if living[name]], states, living)
         if wait:
             queue.cancel(everything)
-            _wait_for_slurm(everything)
+            _wait_for_slurm(
+                [id for each in living.values() for id in each if _job(id) in everything]
+            )
     return True
+
+
+def _for_slurm(
+    living: dict[str, list[str]], ids: dict[str, list[str]], states: dict[str, JobState]
+) -> list[str]:
+    """What Slurm is to end: jobs, elements, and a job of several components when nobody else is in it.
+
+    A component alone can't be ended, since the job would go on without it.
+    """
+    others = {
+        id
+        for name, theirs in ids.items()
+        for id in theirs
+        if name not in living and id in states and states[id].lives
+    }
+    shared = {_job(id) for id in others if "+" in id}
+    return sorted({_job(id) for mine in living.values() for id in mine} - shared)
+
+
+def _job(id: str) -> str:
+    """Of a component: its job."""
+    return id.partition("+")[0]
 
 
 def _wait_for(

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanfleet.commands._cluster_look import ids_of, look, slurm_answers, told_by
+from leanfleet.commands._cluster_whole import (
+    check_kind,
+    lives_as_whole,
+    script_of,
+    submit_whole,
+    write_script,
+)
 from leanfleet.commands._launching import EXIT_DONE, over_reason
 
 if TYPE_CHECKING:
@@ -29,6 +36,8 @@ def plan_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     from leanfleet.roles.jobs import jobs
 
     wanted = jobs(run.config, site, run.path)
+    if site.jobs == "together":
+        return plan_whole(run, site, as_json=as_json)
     texts = _write_scripts(run.path, wanted)
     if as_json:
         row = {
@@ -44,10 +53,34 @@ def plan_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     for job in wanted:
         print(f"\n# --- {_script(run.path, job)}\n{texts[job.name]}", end="")
     print(f"\n# {needs(wanted)}")
-    for what, hours in hours_of(wanted, run.config).items():
-        print(
-            f"# {what}: {', '.join(f'{value:,.1f} {name}-hours' for name, value in hours.items())}"
-        )
+    print(hour_lines(wanted, run.config), end="")
+    return EXIT_DONE
+
+
+def plan_whole(run: Run, site: Site, *, as_json: bool) -> int:
+    """The same of one job for all roles."""
+    from leanfleet.config import dump_config
+    from leanfleet.roles.jobs import whole
+
+    wanted = whole(run.config, site, run.path)
+    text, minutes = write_script(run.path, wanted), wanted.minutes
+    if as_json:
+        row = {
+            "run": str(run.path),
+            "config": run.config.model_dump(mode="json"),
+            "site": site.model_dump(mode="json"),
+            "jobs": [{**row_of(job, ""), "minutes": minutes} for job in wanted.jobs],
+            "script": text,
+            "hours": hours_of(wanted.jobs, run.config, minutes),
+        }
+        print(json.dumps(row, ensure_ascii=False))
+        return EXIT_DONE
+    print(dump_config(run.config), end="")
+    print(f"\n# --- {script_of(run.path)}\n{text}", end="")
+    print(
+        f"\n# as one job of {len(wanted.jobs)} components, {wanted.nodes} nodes: {needs(wanted.jobs)}"
+    )
+    print(hour_lines(wanted.jobs, run.config, minutes), end="")
     return EXIT_DONE
 
 
@@ -60,11 +93,19 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     from hpc.slurm.commands import needed
 
     needed("sbatch")
-    names = missing(run, site, told.submitted(run.path))
+    known = told.submitted(run.path)
+    check_kind(run, site, known)
+    names = missing(run, site, known)
     if not names:
         print(_nothing_missing(run))
-        return EXIT_DONE
-    _say_submitted(run, submit_some(run, site, names), as_json)
+    elif site.jobs == "separate":
+        _say_submitted(run, submit_some(run, site, names), as_json)
+    elif lives_as_whole(run, known):
+        print(
+            f"one job for all roles runs or waits; {', '.join(sorted(names))} begins with its next"
+        )
+    else:
+        _say_submitted(run, submit_whole(run, site), as_json)
     return EXIT_DONE
 
 
@@ -185,14 +226,26 @@ def needs(wanted: Sequence[Job]) -> str:
     return f"{len(wanted)} submissions, {elements} jobs; all at once: {cpus:,} CPUs, {gpus:,} GPUs"
 
 
-def hours_of(wanted: Sequence[Job], config: RunConfig) -> dict[str, dict[str, float]]:
-    """What may be used, at most: until the jobs' first time limit, and until the run's own end."""
+def hours_of(
+    wanted: Sequence[Job], config: RunConfig, limit: float | None = None
+) -> dict[str, dict[str, float]]:
+    """What may be used, at most: until the jobs' first time limit (or one of all, in minutes), and until
+    the run's own end."""
     from dataclasses import asdict
 
     from hpc.slurm.script import hours
 
-    found = {"each job until its time limit, once": asdict(hours(wanted))}
+    found = {"each job until its time limit, once": asdict(hours(wanted, limit))}
     minutes = config.until.minutes
     if minutes is not None:
         found[f"until.minutes: {minutes:g}, all at once"] = asdict(hours(wanted, minutes))
     return found
+
+
+def hour_lines(wanted: Sequence[Job], config: RunConfig, limit: float | None = None) -> str:
+    """The same for people."""
+    lines = ""
+    for what, hours in hours_of(wanted, config, limit).items():
+        shown = ", ".join(f"{value:,.1f} {name}-hours" for name, value in hours.items())
+        lines += f"# {what}: {shown}\n"
+    return lines

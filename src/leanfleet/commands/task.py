@@ -10,6 +10,7 @@ from leanfleet.commands._options import add_parser
 _EXAMPLES = """\
   leanfleet task hub runs/learn
   leanfleet task prover runs/learn --task 3     # element 3 of the array
+  leanfleet task whole runs/learn               # in one job for all: queues it again, if it is to go on
 
 Keeps one process of a run going until the run no longer needs it, and puts its job back into the queue
 before Slurm ends it. Outside of Slurm it works as well, on any machine that sees the run's folder.
@@ -26,6 +27,10 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hpc.slurm.whole import NAME
     from leanfleet.roles.task import keep
+    from leanfleet.roles.whole import conclude
 
+    if arguments.role == NAME:
+        return conclude(arguments.folder.absolute())
     return keep(arguments.folder.absolute(), arguments.role, arguments.task)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpc.run_code import PYTHON
 from hpc.slurm.script import ELEMENT, Job
+from hpc.slurm.whole import NAME, Whole
 from leanfleet.roles.plan import RoleProcess, plan
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ def jobs(
     return tuple(_job(config, site, folder, alike) for alike in by_role.values())
 
 
+def whole(config: RunConfig, site: Site, folder: Path) -> Whole:
+    """All of them as one job. The hub's component, which is small, carries its script."""
+    found = sorted(jobs(config, site, folder), key=lambda job: job.name != "hub")
+    return Whole(tuple(found), (*_program(folder), NAME, str(folder)))
+
+
+def _program(folder: Path) -> tuple[str, ...]:
+    return "bash", str(folder / PYTHON), *PROGRAM
+
+
 def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProcess]) -> Job:
     process = alike[0]
     role = process.role
@@ -78,7 +89,7 @@ def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProces
             parameters[name] = value
     return Job(
         name=role,
-        argv=("bash", str(folder / PYTHON), *PROGRAM, role, str(folder), "--task", ELEMENT),
+        argv=(*_program(folder), role, str(folder), "--task", ELEMENT),
         parameters={**parameters, **site.parameters, **asked.parameters},
         setup=site.setup,
         elements=tuple(each.task for each in alike),

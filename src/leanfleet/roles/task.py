@@ -25,7 +25,7 @@ from hpc.slurm import here, requeue, told
 from hpc.slurm.commands import Unavailable
 from hpc.slurm.told import Over, Told
 from leanfleet.rl import files
-from leanfleet.roles import jobs, sites, snapshot
+from leanfleet.roles import jobs, preflight, sites, snapshot, whole
 from leanfleet.roles.begin import open_run
 from leanfleet.roles.plan import PATIENCE, STAGES, USUAL_PATIENCE, RoleProcess, wanted
 
@@ -44,6 +44,7 @@ SERVERS = ("hub", "lean", "policy")
 def keep(folder: Path, role: str, number: int, restarts: Restarts | None = None) -> int:
     """Runs the task until it is over for this job; the exit code. Raises ValueError: no such task, an
     unfit node."""
+    here.enter()
     run = open_run(folder)
     site = sites.kept(run.path)
     plan = jobs.processes(run.config, site, run.path)
@@ -66,13 +67,16 @@ class _Task:
     restarts: Restarts | None
     place: here.Here = field(default_factory=here.here)
     supervisor: Supervisor | None = None
-    near_end: bool = False  # Slurm said that the job is to end soon
+    near_end: float | None = None  # monotonic, when Slurm said that the job is to end soon
     why: Over = Over.NO  # it was asked to stop
     said: float = float("-inf")  # monotonic, when it was told last
 
     def keep(self) -> int:
         try:
             _check_python(self.run.path)
+            if self.place.in_slurm:
+                asked = getattr(self.site.roles, self.process.role).gpus
+                preflight.check_node(self.run.path, asked, self.place.gpus)
             address = here.address(self.place, self.site.interface)
         except ValueError as error:
             self._tell(Over.FAILED, error=str(error))
@@ -94,7 +98,8 @@ class _Task:
         return self._conclude(self.supervisor.run(self._tick))
 
     def _hear(self, number: int, _frame: object) -> None:
-        self.near_end = True
+        if self.near_end is None:
+            self.near_end = time.monotonic()
 
     # --- its process --------------------------------------------------------------------------------
 
@@ -120,6 +125,10 @@ class _Task:
     def _srun(self) -> tuple[str, ...]:
         """Starts the ranks of an MPI world on the nodes of this job."""
         words = ("srun", f"--mpi={self.site.mpi}", f"--ntasks={self.process.ranks}")
+        if self.place.whole:  # its component has the nodes of all elements
+            nodes = getattr(self.site.roles, self.process.role).nodes
+            place = (f"--nodes={nodes}", f"--relative={nodes * self.process.task}")
+            words += (*self.place.srun, *place)
         return (*words, "--unbuffered", "--kill-on-bad-exit=1", *self.site.srun)
 
     # --- when to stop -------------------------------------------------------------------------------
@@ -127,13 +136,19 @@ class _Task:
     def _asked(self) -> Collection[str]:
         """Its own name when it is to stop."""
         name = self.process.name
-        if self.near_end:
+        if self.near_end is not None and self._may_leave(time.monotonic() - self.near_end):
             self.why = Over.QUEUED
         elif cancel.asked(self.run.path) & {name, self.process.role}:
             self.why = Over.CANCELLED
         elif not self.process.finite and self._is_last():
             self.why = Over.DONE
         return {name} if self.why else ()
+
+    def _may_leave(self, waited: float) -> bool:
+        if not self.place.whole:
+            return True
+        seconds = self.site.signal_seconds
+        return whole.may_leave(self.run.path, self.plan, self.process.role, waited, seconds)
 
     def _is_needless(self) -> bool:
         """The run ended without it."""
@@ -193,6 +208,9 @@ class _Task:
     def _again(self) -> int:
         if not self.place.in_slurm:
             self._tell(Over.STOPPED)
+            return EXIT_DONE
+        if self.place.whole:  # the job goes on, when all have ended
+            self._tell(Over.QUEUED, next=self.place.id)
             return EXIT_DONE
         script = self.run.path / jobs.SCRIPTS / f"{self.process.role}.sh"
         self._tell(Over.QUEUED, next=self.place.id)
