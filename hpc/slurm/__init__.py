@@ -2,6 +2,7 @@
 
 commands.py   its programs, called with a time limit; what they refuse as an error for people
 script.py     a job as the text that sbatch gets, made by submitit
+whole.py      several jobs as the text of one heterogeneous job
 submit.py     that text submitted, through submitit
 queue.py      the states of any number of jobs in one query
 accounting.py what jobs have used, where Slurm keeps accounts

@@ -10,6 +10,7 @@ policy.py    a network's server, clients of all its ranks, and a service inside 
 policies.py  what `--policy` names, opened
 plan.py      which processes a run consists of; preflight.py what can be found out before they start
 jobs.py      the same as jobs of Slurm; sites.py where a run runs; task.py what runs inside a job
+whole.py     a run as one job: who leaves it first, and how it goes on
 snapshot.py  which code those jobs have; staging.py Lean on a node's own disk
 begin.py     a run from its configuration, begun or opened again
 watching.py  what a run says of itself: its hub, or its journal

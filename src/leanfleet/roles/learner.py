@@ -61,7 +61,7 @@ def _train(config: RunConfig, run: Path, logs: Path) -> None:
     ranks = wanted.ranks or config.learner.ranks
     module, arguments = "leanfleet.rl.learner", [str(run)]
     if place.in_slurm and wanted.nodes > 1:
-        step = steps.Step(ranks, wanted.nodes, place, site.interface, site.srun)
+        step = steps.Step(ranks, wanted.nodes, place, site.interface, (*place.srun, *site.srun))
         steps.supervise(step, module, arguments, logs)
     else:
         supervise(module, arguments, ranks, logs)
