@@ -308,14 +308,14 @@ class Attempt:
 
         A result other than PROVED says nothing about the proof.
         """
-        replay = await self._replay(proof, first)
+        replay = await self.replay(proof, first)
         if replay.status is ReplayStatus.MACHINE:
             return self._result(Outcome.ERROR, message=replay.reason)
         if replay.status is ReplayStatus.FAILED:
             return replay.failed_at
         try:
             if self.minimise:
-                replay = await self._minimised(replay, first)
+                replay = await self.minimised(replay, first)
             text = script(replay.replayed())
         except ValueError as error:
             return self._result(Outcome.NOT_PROVED, message=f"found a proof, but {error}")
@@ -328,18 +328,18 @@ class Attempt:
         self.refused = verdict
         return ()
 
-    async def _replay(self, proof: Proof, first: State) -> Replay:
+    async def replay(self, proof: Proof, first: State) -> Replay:
         replay = Replay(proof, first)
         while (step := replay.next()) is not None:
             (answer,) = await self.run(step.state, [step.tactic])
             replay.answer(step, answer)
         return replay
 
-    async def _minimised(self, replay: Replay, first: State) -> Replay:
+    async def minimised(self, replay: Replay, first: State) -> Replay:
         """That of the proof without the tactics that are not needed, as far as seconds allow."""
         minimiser = Minimiser(replay.replayed(), checks=MINIMISE_CHECKS)
         while not self.budget_is_over() and (candidate := minimiser.candidate()) is not None:
-            shorter = await self._replay(candidate, first)
+            shorter = await self.replay(candidate, first)
             done = shorter.status is ReplayStatus.DONE
             minimiser.verdict(done, shorter.replayed() if done else None)
             replay = shorter if done else replay

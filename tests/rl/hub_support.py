@@ -6,6 +6,7 @@ import asyncio
 import random
 from contextlib import asynccontextmanager
 
+import msgspec
 from ledger_support import plain
 
 from hpc.commit import GroupCommit
@@ -38,6 +39,15 @@ async def judge(theorem, disprove, proof, policy):
     return Judgement("key", "", proof, 1, (row,))
 
 
+async def judge_part(theorem, disprove, claim, policy):
+    """The same of closed goals."""
+    found = await judge(theorem, disprove, claim.proof, policy)
+    if found is None or not found.verdict:
+        return found
+    (row,) = found.rows
+    return Judgement("part", "", "", 1, (msgspec.structs.replace(row, partial=True),))
+
+
 @asynccontextmanager
 async def started(folder, **more):
     """A hub on what is in the folder, until it is left."""
@@ -47,7 +57,10 @@ async def started(folder, **more):
     commits = GroupCommit(wrap(journal.append), snapshots.settled)
     ledger = Ledger("hash", len(THEOREMS), CONFIG, Leases(more.pop("lease_seconds", 60.0)))
     replay = Replay(folder / "replay", journal.epoch, shard_rows=7)
-    made = Hub("run", THEOREMS, ledger, commits.durable, judge, replay, epoch=journal.epoch, **more)
+    judging = more.pop("judge", judge)
+    made = Hub(
+        "run", THEOREMS, ledger, commits.durable, judging, replay, epoch=journal.epoch, **more
+    )
     if not made.restore(resume(folder / "journal", made.load)):
         await made.begin(seed=1)
     assert plain(ledger) == plain(of_all_records(folder / "journal"))
@@ -68,7 +81,7 @@ def of_all_records(journal) -> Ledger:
 
 async def settled(hub: Hub) -> None:
     async with asyncio.timeout(20):
-        while hub.ledger.claims:
+        while hub.ledger.claims or hub.ledger.parts:
             await asyncio.sleep(0.005)
 
 

@@ -15,6 +15,7 @@ def plain(ledger: Ledger) -> bytes:
             found,
             games=dict(sorted(found.games.items())),
             claims=sorted(found.claims, key=lambda claim: claim[1].lease),
+            parts=sorted(found.parts, key=lambda part: part[1].lease),
             open=sorted(found.open),
         )
     )

@@ -7,11 +7,20 @@ import random
 import time
 
 import pytest
-from hub_support import THEOREMS, of_all_records, rows_in, settled, started
+from hub_support import (
+    THEOREMS,
+    judge,
+    judge_part,
+    of_all_records,
+    rows_in,
+    settled,
+    started,
+)
 from ledger_support import plain
 
 from hpc.journal import Stale, read
-from leanfleet.messages import GameOutcome, GameResult
+from leanfleet.lean.transport import ServerBusy
+from leanfleet.messages import GameOutcome, GameResult, PathStep, SolvedGoal
 from leanfleet.rl import hub as hubs
 from leanfleet.rl import replay as replays
 from leanfleet.rl.hub import accounts
@@ -76,6 +85,92 @@ async def test_results_that_are_kept_survive_kills_and_count_once(tmp_path):
     honest = [proof for proof in kept.values() if not proof.startswith("lie")]
     assert sorted(row.tactic for row in rows_in(tmp_path)) == sorted(honest)
     assert list((tmp_path / "journal" / "snapshots").glob("*.state"))
+
+
+def solved(*proofs: str) -> tuple[SolvedGoal, ...]:
+    return tuple(SolvedGoal((PathStep("constructor", 0),), proof) for proof in proofs)
+
+
+async def test_closed_goals_of_lost_games_become_partial_rows_once(tmp_path):
+    """Judged by the same route, once though told of often; a lie gains nothing; a kill loses nothing."""
+    async with started(tmp_path, judge_part=judge_part) as hub:
+        first, again, proved, refused = await hub.games("worker", 4)
+        await hub.finished(
+            GameResult(first.lease, FAILED, solved=solved("exact h", "lie", "simp")),
+            GameResult(proved.lease, PROVED, "trivial", solved=solved("of a proof")),
+            GameResult(refused.lease, GameOutcome.ERROR, solved=solved("of an error")),
+        )
+        await settled(hub)
+        found = accounts(hub.ledger)
+        assert found["reconcile"] and found["failed"] == 1 and found["proofs"] == 1
+        assert (found["parts"], found["parts_refused"], found["part_rows"]) == (2, 1, 2)
+        assert found["rows"] == 3 and found["parts_to_judge"] == 0
+        await hub.finished(GameResult(again.lease, FAILED))
+        for _ in range(40):  # the same theorem, the same goals, one that is new
+            (offer,) = await hub.games("worker", 1)
+            if offer.theorem == first.theorem:
+                break
+            await hub.finished(GameResult(offer.lease, FAILED))
+        told = solved("exact h", "simp", "new") if offer.theorem == first.theorem else ()
+        await hub.finished(GameResult(offer.lease, FAILED, solved=told))
+        await settled(hub)
+        assert accounts(hub.ledger)["parts"] == 2 + bool(told)
+        (last,) = await hub.games("worker", 1)
+        for task in hub._tasks:  # killed before it is judged
+            task.cancel()
+        await asyncio.gather(*hub._tasks, return_exceptions=True)
+        await hub.finished(GameResult(last.lease, FAILED, solved=solved("after the kill")))
+        assert hub.ledger.parts
+    async with started(tmp_path, judge_part=judge_part) as hub:
+        await settled(hub)
+        assert accounts(hub.ledger)["parts"] == 3 + bool(told)
+        assert plain(hub.ledger) == plain(of_all_records(tmp_path / "journal"))
+    tactics = [(row.tactic, row.partial) for row in rows_in(tmp_path)]
+    assert len(set(tactics)) == len(tactics) == 4 + bool(told)
+    assert ("trivial", False) in tactics and ("after the kill", True) in tactics
+
+
+async def test_a_closed_goal_that_no_lean_can_judge_is_given_up(tmp_path):
+    async def away(theorem, disprove, claim, policy):
+        return None
+
+    async with started(tmp_path, judge_part=away) as hub:
+        (offer,) = await hub.games("worker", 1)
+        await hub.finished(GameResult(offer.lease, FAILED, solved=solved("exact h")))
+        await settled(hub)
+        assert accounts(hub.ledger)["parts_refused"] == 1
+
+
+async def test_claims_that_find_no_room_are_refused_whole_and_come_again(tmp_path):
+    """Backpressure: with a judge that stands still nothing is kept beyond the limit, nothing is lost."""
+    go = asyncio.Event()
+
+    async def slow(theorem, disprove, proof, policy):
+        await go.wait()
+        return await judge(theorem, disprove, proof, policy)
+
+    async with started(tmp_path, judge=slow, max_claims=3) as hub:
+        offers = await hub.games("worker", 8)
+        results = [GameResult(each.lease, PROVED, f"exact h{n}") for n, each in enumerate(offers)]
+        await hub.finished(*results[:2])
+        await hub.finished(*results[2:4])  # a message counts as a whole
+        for message in (results[4:5], [GameResult(offers[5].lease, FAILED), results[6]]):
+            with pytest.raises(ServerBusy, match="4 claims wait for their verdicts"):
+                await hub.finished(*message)
+        with pytest.raises(ServerBusy):
+            await hub.games("worker", 1)
+        await hub.finished(results[0])  # what is known is known
+        await hub.finished(GameResult(offers[5].lease, FAILED))  # no claim: there is room for it
+        assert accounts(hub.ledger)["finished"] == 5
+        go.set()
+        await settled(hub)
+        await hub.finished(results[4], results[6], results[7])
+        await settled(hub)
+        found = accounts(hub.ledger)
+        assert found["reconcile"] and found["proofs"] == 7 and found["finished"] == 8
+    assert sorted(row.tactic for row in rows_in(tmp_path)) == sorted(
+        result.proof for n, result in enumerate(results) if n != 5
+    )
 
 
 async def test_silent_workers_lose_their_games_and_late_results_count(tmp_path):

@@ -6,8 +6,10 @@ import pytest
 
 from leanfleet.config import parse_config
 from leanfleet.lean.client import LeanUnavailable
-from leanfleet.messages import Theorem
+from leanfleet.messages import GameOutcome, Limits, Offer, PathStep, SolvedGoal, Theorem
+from leanfleet.policy import MenuPolicy
 from leanfleet.rl.judge import LeanJudge
+from leanfleet.rl.prover import GameConfig, play
 from leanfleet.roles.lean import local_server
 
 CONFIG = "name: t\nlean: {driver: registry, processes: 1, verify_processes: 1}"
@@ -48,3 +50,43 @@ async def test_a_lean_that_is_away_says_nothing_about_the_claim():
 
     assert await LeanJudge(Away(), "a run")(SWAP, False, "simp", "v3") is None
     assert await LeanJudge(Away(), "a run")(SWAP, True, "simp", "v3") is None
+
+
+HALF = Theorem("half", "theorem half (p q : Prop) (h : p) (g : p → p) : q ∧ (p ∧ (p ∧ True))")
+
+
+@pytest.mark.needs("registry_lean")
+async def test_goals_that_a_lost_search_closed_are_told_and_judged():
+    """A search on the real Lean, what it closed, and the same claims made false in every way."""
+    async with local_server(parse_config(CONFIG, "the test").lean) as lean:
+        game = GameConfig(Limits(), 60.0, partial=1)
+        told = await play(lean, Offer("1-0", HALF, False, 12, 1), MenuPolicy(), game)
+        assert told.outcome is GameOutcome.FAILED and not told.proof
+        (claim,) = told.solved
+        judge = LeanJudge(lean, "a run")
+        found = await judge.part(HALF, False, claim, "v3")
+        assert found.verdict and not found.reason and found.length >= 1
+        first = found.rows[0]
+        assert first.state.endswith("⊢ p ∧ p ∧ True") and first.value == -found.length
+        assert all(row.partial and row.verdict == found.verdict for row in found.rows)
+        assert not (await judge(HALF, False, claim.proof, "v3")).verdict  # it is no proof
+
+        path, (constructor, *_) = claim.path, claim.path
+        lies = (
+            SolvedGoal(path, "exact sorryAx _ false"),
+            SolvedGoal(path, "skip"),
+            SolvedGoal(path, ""),
+            SolvedGoal((PathStep(constructor.tactic, 0),), claim.proof),  # another goal's
+            SolvedGoal((PathStep(constructor.tactic, 7),), claim.proof),
+            SolvedGoal((PathStep("exact sorryAx _ true", 0),), claim.proof),
+            SolvedGoal((PathStep("sorry", 0),), claim.proof),
+            SolvedGoal((PathStep("have : False := sorryAx _ true", 0), *path), "exact this.elim"),
+            SolvedGoal((), "exact h"),
+        )
+        for lie in lies:
+            refused = await judge.part(HALF, False, lie, "v3")
+            assert refused is not None and refused.reason, lie
+            assert not refused.verdict and not refused.rows, lie
+        # All of a theorem closed is a proof, and to be claimed as one.
+        whole = await judge.part(SWAP, False, SolvedGoal((), "exact ⟨h.2, h.1⟩"), "v3")
+        assert "proof" in whole.reason

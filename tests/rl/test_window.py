@@ -7,6 +7,7 @@ from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from leanfleet.rl.config import ReplayConfig
 from leanfleet.rl.replay import Shard
@@ -194,3 +195,14 @@ def test_an_easy_theorem_does_not_flood_a_round():
 def test_what_the_replay_has_too_is_not_drawn_twice():
     order = drawn([row(state="a")], [row(state="a")], ReplayConfig(supervised_share=0.5))
     assert len(order) == 1
+
+
+def test_partial_rows_displace_no_proof_and_no_proof_displaces_them():
+    """A closed goal of a theorem is short; its proof may be long. What both say is the proof's."""
+    long = [row(state=f"⊢ s{n}", value=-float(n), verdict="whole") for n in range(1, 6)]
+    near = row(state="⊢ other", value=-1.0, verdict="part")
+    same = structs.replace(long[2], verdict="part", value=-1.0, partial=True)
+    found = [*long, structs.replace(near, partial=True), same]
+    kept = {each.row.state: each.row for each in replayed(found, 9, None)}
+    assert set(kept) == {"⊢ other", *(each.state for each in long)}
+    assert kept["⊢ other"].partial and not kept["⊢ s3"].partial and kept["⊢ s3"].value == -3.0

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from msgspec import structs
 from small_training import HONEST, drawn_transitions
 
 from leanfleet.model.prompt import state_prompt
@@ -143,3 +144,20 @@ def test_states_after_and_rejected_tactics_are_samples_of_their_own(tokenizer):
     assert counts.said == plain.targets == samples.targets and counts.rejected == 2
     assert counts.after == len(after) and counts.values == 1
     assert samples.fingerprint != plain.fingerprint
+
+
+def test_of_a_partial_row_only_the_value_is_learned(tokenizer):
+    (whole, *_) = drawn_transitions(3, seed=2)
+    whole = structs.replace(whole, value=-2.0, rejected=("simp",))
+    rows = [structs.replace(whole, partial=True), whole]
+    extras = Extras(after=True, rejected=1)
+    samples = transition_samples(rows, Prompter(OURS, tokenizer), room=128, extras=extras)
+    first = int(samples.first_target[0])
+    assert len(samples) == 4 and first == samples.lengths[0]  # the prompt, nothing behind it
+    assert samples.ids(0).tolist() == samples.ids(1)[:first].tolist()
+    counts = samples.counts(np.arange(1))
+    assert (counts.said, counts.values) == (0, 1) and samples.distance[0] == 2.0
+    from leanfleet.train.batches import make_batch
+
+    batch = make_batch(samples, [(0,)], 128)
+    assert len(batch.said) == 0 and batch.value_at.tolist() == [int(samples.value_at[0])]

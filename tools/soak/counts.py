@@ -13,7 +13,7 @@ from typing import Any
 from hpc import journal
 from leanfleet.rl import files
 from leanfleet.rl.config import load_run_config
-from leanfleet.rl.records import GameResult, Judged, Leased, decode
+from leanfleet.rl.records import GameResult, Judged, Leased, PartsJudged, decode
 from leanfleet.rl.replay import read_manifests
 from leanfleet.roles.watching import audit_of_journal
 from leanfleet.train.record import NAME as RECORD
@@ -36,7 +36,7 @@ def counted(folder: Path) -> tuple[dict[str, Any], list[str]]:
                 leased.add(record.lease)
             case GameResult():
                 results[record.lease] += 1
-            case Judged():
+            case Judged() | PartsJudged():
                 judged[record.lease] += 1
                 rows += record.rows
     shards = read_manifests(folder / files.REPLAY)

@@ -24,6 +24,7 @@ class HubConfig(Section):
         60.0, gt=0, le=86_400
     )  # a prover silent for so long loses its games
     judges: int = Field(2, ge=1, le=1024)  # claims judged at once
+    claims: int = Field(1000, ge=1, le=1_000_000)  # that wait for it, before provers have to wait
 
 
 class ProverConfig(Section):
@@ -34,6 +35,7 @@ class ProverConfig(Section):
     searches: int = Field(4, ge=1, le=1024)  # of a rank, at once
     menu_weight: float = Field(0.5, gt=0, le=1)  # beside the network's priors; 1: the menu alone
     search_seconds: float = Field(900.0, gt=0)  # of one search: a safety net, simulations decide
+    partial: int = Field(2, ge=0, le=64)  # closed goals that a game without a proof tells of
 
 
 class ReplayConfig(Section):

@@ -9,6 +9,7 @@ A full disk is waited for: requests raise OSError meanwhile, having kept nothing
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import time
@@ -17,7 +18,8 @@ from typing import Protocol
 
 import msgspec
 
-from leanfleet.messages import GameResult, Offer, Theorem
+from leanfleet.lean.transport import ServerBusy
+from leanfleet.messages import GameOutcome, GameResult, Offer, SolvedGoal, Theorem
 from leanfleet.rl.judge import Judgement
 from leanfleet.rl.ledger import Game, Ledger
 from leanfleet.rl.records import (
@@ -27,6 +29,7 @@ from leanfleet.rl.records import (
     HubState,
     Judged,
     Leased,
+    PartsJudged,
     decode,
     decode_state,
     encode,
@@ -37,13 +40,18 @@ from leanfleet.seeds import child_seed
 log = logging.getLogger("leanfleet.hub")
 
 Judge = Callable[[Theorem, bool, str, str], Awaitable[Judgement | None]]
+JudgePart = Callable[[Theorem, bool, SolvedGoal, str], Awaitable[Judgement | None]]
 JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error, or a full disk, is judged
 LONGEST_JUDGE_PAUSE = 60.0  # again: at first, and after many times
 EXPIRE_EVERY = 0.5  # seconds
 FLUSH_EVERY = 30.0  # seconds that rows wait for a fuller shard
 AWAY = 0.25  # of a lease's time: a hub that slept for so long has heard nobody
 JUDGED_BYTES = 32 * 2**20  # of a record; rows beyond that are not kept
-STATE_FORMAT = 1
+STATE_FORMAT = 2
+BUSY_SECONDS = 1.0  # before a worker whose claims found no room asks again
+MAX_PARTS = 1_000  # games whose closed goals wait to be judged
+PART_TRIES = 3  # with a machine's error each, and a closed goal is given up
+KNOWN_PARTS = 100_000  # closed goals that are known, so that none is judged twice
 
 
 class Durable(Protocol):
@@ -91,6 +99,8 @@ class Hub:
         *,
         epoch: int,
         judges: int = 2,
+        judge_part: JudgePart | None = None,
+        max_claims: int = 1_000,
         on_judged: OnJudged = lambda *_: None,
         beside: Beside | None = None,
         grace: float = 30.0,
@@ -98,10 +108,15 @@ class Hub:
     ) -> None:
         self.run, self.theorems, self.ledger, self.replay = run, theorems, ledger, replay
         self._durable, self._judge, self._clock = durable, judge, clock
+        self._judge_part, self._max_claims = judge_part, max_claims
+        self._coming = 0  # claims that are not yet durable
+        self._writing: dict[str, asyncio.Task[None]] = {}  # leases on their way to the disk
+        self._known: dict[bytes, None] = {}  # closed goals, the latest ones
         self._epoch, self._judges, self._grace = epoch, judges, grace
         self._on_judged, self._beside = on_judged, beside or _Nothing()
         self._ids = itertools.count()
-        self._to_judge: asyncio.Queue[str] = asyncio.Queue()
+        self._to_judge: asyncio.PriorityQueue[tuple[bool, int, str]] = asyncio.PriorityQueue()
+        self._turns = itertools.count()
         self._at_judge: set[str] = set()
         self._tries: dict[str, int] = {}  # of claims that could not be judged
         self._entries = 0  # of the journal
@@ -152,8 +167,8 @@ class Hub:
         await self._durable(encode(record), then=lambda: self._true(record))
 
     async def __aenter__(self) -> Hub:
-        for lease in self.ledger.claims:
-            self._to_judge.put_nowait(lease)
+        for lease in [*self.ledger.claims, *self.ledger.parts]:
+            self._queue(lease)
         work = [self._expiring, self._flushing, *[self._judge_claims] * self._judges]
         self._tasks = [asyncio.create_task(self._guarded(each)) for each in work]
         return self
@@ -167,8 +182,10 @@ class Hub:
     # --- what workers ask -----------------------------------------------------------------------------
 
     async def games(self, worker: str, count: int) -> list[Offer]:
-        """Up to `count` games, leased to the worker; none while nothing can be assigned."""
+        """Up to `count` games, leased to the worker; none while nothing can be assigned. Raises
+        ServerBusy while too many claims wait for their verdicts."""
         self._healthy()
+        self._room()
         records: list[Leased] = []
         for _ in range(count):
             record = self.ledger.reserve(f"{self._epoch}-{next(self._ids)}", worker)
@@ -210,16 +227,60 @@ class Hub:
         await self.returned((), leases)
 
     async def returned(self, results: Sequence[GameResult], leases: Iterable[str] = ()) -> None:
-        """Both, with one wait for the disk."""
+        """Both, with one wait for the disk. Raises ServerBusy, having kept nothing, for claims that
+        find no room among those that wait for their verdicts."""
         self._healthy()
+        leases = tuple(leases)
+        told = {*(result.lease for result in results), *leases}
+        # The same message twice at once: the second waits for what becomes of the first.
+        while writing := {self._writing[each] for each in told if each in self._writing}:
+            await asyncio.wait(writing)
         games, records = self.ledger.games, []
+        claims = sum(
+            result.outcome is GameOutcome.PROVED and result.lease in games for result in results
+        )
+        if claims:
+            self._room()
         for result in results:
             if result.lease in games:
-                records.append(result)
+                records.append(self._fitting(result))
             else:  # known already, or never given: nothing to keep
                 self.ledger.apply(result, self._clock())
-        records += [HandedBack(lease) for lease in leases if lease in games]
-        await self._keep(records)
+        flying = self.ledger.leases.holder  # of one that has expired nothing is handed back
+        records += [HandedBack(lease) for lease in leases if flying(lease) is not None]
+        if not records:
+            return
+        # Whoever told it may go away meanwhile.
+        task = asyncio.ensure_future(self._write(records, claims))
+        self._writing.update((record.lease, task) for record in records)
+        await asyncio.shield(task)
+
+    async def _write(self, records: Sequence[GameResult | HandedBack], claims: int) -> None:
+        self._coming += claims
+        try:
+            await self._keep(records)
+        finally:
+            self._coming -= claims
+            for record in records:
+                self._writing.pop(record.lease, None)
+
+    def _room(self) -> None:
+        waiting = len(self.ledger.claims) + self._coming
+        if waiting >= self._max_claims:
+            raise ServerBusy(f"{waiting:,} claims wait for their verdicts", BUSY_SECONDS)
+
+    def _fitting(self, result: GameResult) -> GameResult:
+        """Without closed goals that are known already, or can't be judged: they are no part of the
+        game's outcome."""
+        if not result.solved:
+            return result
+        game, solved = self.ledger.games[result.lease], ()
+        fit = self._judge_part is not None and result.outcome is GameOutcome.FAILED
+        if fit and len(self.ledger.parts) < MAX_PARTS:
+            solved = tuple(
+                claim for claim in result.solved if _digest(game, claim) not in self._known
+            )
+        return msgspec.structs.replace(result, solved=solved)
 
     # --- what the hub does by itself ------------------------------------------------------------------
 
@@ -229,22 +290,40 @@ class Hub:
         def then() -> None:
             for record in records:
                 self._true(record)
-                if isinstance(record, GameResult) and record.lease in self.ledger.claims:
-                    self._to_judge.put_nowait(record.lease)
+                if not isinstance(record, GameResult):
+                    continue
+                if record.lease in self.ledger.claims:
+                    self._queue(record.lease)
+                elif part := self.ledger.parts.get(record.lease):
+                    self._note(*part)
+                    self._queue(record.lease)
 
         if records:
             await self._durable(*map(encode, records), then=then)
 
+    def _queue(self, lease: str) -> None:
+        """To be judged; closed goals when no claim waits."""
+        self._to_judge.put_nowait((lease in self.ledger.parts, next(self._turns), lease))
+
+    def _note(self, game: Game, result: GameResult) -> None:
+        self._known.update((_digest(game, claim), None) for claim in result.solved)
+        while len(self._known) > KNOWN_PARTS:
+            del self._known[next(iter(self._known))]
+
     def _true(self, record: Entry) -> None:
         self._entries += 1
         claim = self.ledger.claims.get(record.lease) if type(record) is Judged else None
+        part = self.ledger.parts.get(record.lease) if type(record) is PartsJudged else None
         self.ledger.apply(record, self._clock())
+        if claim is None and part is None:
+            return
+        assert isinstance(record, Judged | PartsJudged)
+        self._judged += 1
+        self.replay.add(self._judged, record.rows)
+        if self.replay.full and not self.disk:
+            self._flush()
         if claim is not None:
             assert isinstance(record, Judged)
-            self._judged += 1
-            self.replay.add(self._judged, record.rows)
-            if self.replay.full and not self.disk:
-                self._flush()
             self._on_judged(self._judged, claim[0], record)
 
     def _flush(self) -> None:
@@ -282,12 +361,13 @@ class Hub:
 
     async def _judge_claims(self) -> None:
         while True:
-            lease = await self._to_judge.get()
-            if lease not in self.ledger.claims or lease in self._at_judge:
+            _, _, lease = await self._to_judge.get()
+            claim = lease in self.ledger.claims
+            if not (claim or lease in self.ledger.parts) or lease in self._at_judge:
                 continue
             self._at_judge.add(lease)
             try:
-                done = await self._judge_claim(lease)
+                done = await (self._judge_claim(lease) if claim else self._judge_parts(lease))
             finally:
                 self._at_judge.discard(lease)
             if done:
@@ -296,7 +376,7 @@ class Hub:
             # Others go on meanwhile: one claim that Lean can't judge holds nobody up.
             tries = self._tries[lease] = self._tries.get(lease, 0) + 1
             pause = min(JUDGE_PAUSE * 2 ** min(tries - 1, 30), LONGEST_JUDGE_PAUSE)
-            asyncio.get_running_loop().call_later(pause, self._to_judge.put_nowait, lease)
+            asyncio.get_running_loop().call_later(pause, self._queue, lease)
 
     async def _judge_claim(self, lease: str) -> bool:
         """False where it must be judged again."""
@@ -307,7 +387,27 @@ class Hub:
         if found is None:
             return False
         record = Judged(lease, found.verdict, found.reason, found.length, found.proof, found.rows)
-        if found.rows and len(encode(record)) > JUDGED_BYTES:
+        return await self._told(theorem, record)
+
+    async def _judge_parts(self, lease: str) -> bool:
+        """False where it must be judged again."""
+        game, result = self.ledger.parts[lease]
+        theorem, solved, rows = self.theorems[game.theorem], 0, ()
+        last = self._tries.get(lease, 0) + 1 >= PART_TRIES
+        for claim in result.solved if self._judge_part is not None else ():
+            policy = f"version {result.policy}"
+            found = await self._judge_part(theorem, game.disprove, claim, policy)
+            if found is None and not last:
+                return False
+            if found is not None and found.verdict:
+                solved += 1
+                rows += found.rows
+        refused = len(result.solved) - solved
+        return await self._told(theorem, PartsJudged(lease, solved, refused, rows))
+
+    async def _told(self, theorem: Theorem, record: Judged | PartsJudged) -> bool:
+        """False where the disk does not take it now."""
+        if record.rows and len(encode(record)) > JUDGED_BYTES:
             log.warning("%s: rows of over %s bytes are not kept", theorem.name, f"{JUDGED_BYTES:,}")
             record = msgspec.structs.replace(record, rows=())
         try:
@@ -332,6 +432,11 @@ class Hub:
             raise self.trouble
 
 
+def _digest(game: Game, claim: SolvedGoal) -> bytes:
+    asked = (game.theorem, game.disprove, claim)
+    return hashlib.blake2b(msgspec.msgpack.encode(asked), digest_size=16).digest()
+
+
 def accounts(ledger: Ledger) -> dict[str, int | bool]:
     """The counts, and whether they reconcile: `leanfleet status --audit`."""
     counts, tally = ledger.leases.counts(), ledger.tally
@@ -346,6 +451,7 @@ def accounts(ledger: Ledger) -> dict[str, int | bool]:
         "in_flight": counts.in_flight,
         **vars(tally),
         "to_judge": waiting,
+        "parts_to_judge": len(ledger.parts),
         "reconcile": counts.reconcile
         and counts.finished == finished
         and tally.claims == judged + waiting,

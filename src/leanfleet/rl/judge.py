@@ -2,7 +2,8 @@
 
 The script is taken apart and replayed on our own Lean, minimised, and judged by a process that never
 searches; the rows come from that replay. A script that does not come apart is judged as it is, and
-gives no rows.
+gives no rows. So is a goal that was closed though its theorem stayed open (`part`): it gains rows that
+teach its value, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 
 from leanfleet.attempt import VERIFY_LIMITS, Budget, Outcome
 from leanfleet.lean.client import LeanClient, LeanUnavailable
-from leanfleet.messages import LeanError, Theorem
-from leanfleet.train.collected import transitions
+from leanfleet.messages import LeanError, SolvedGoal, Theorem
+from leanfleet.train.collected import partial_transitions, transitions
 from leanfleet.train.extract import NotTakenApart, extract
+from leanfleet.train.part import extract_part
 from leanfleet.train.transitions import Transition
 
 MAX_PROOF = 1_000_000  # characters
@@ -62,6 +64,23 @@ class LeanJudge:
         rows = transitions(result, policy, self._provenance, self._name)
         length = int(-rows[0].value) if rows and rows[0].value is not None else 0
         return Judgement(result.verdict.key, "", result.proof, length, tuple(rows))
+
+    async def part(
+        self, theorem: Theorem, disprove: bool, claim: SolvedGoal, policy: str
+    ) -> Judgement | None:
+        """Of a goal that was closed. None: a machine's error. `length`: of its longest branch."""
+        try:
+            trusted = await self._lean.negate(theorem) if disprove else theorem
+            if isinstance(trusted, LeanError):
+                return None if trusted.kind.is_machine else Judgement(reason=trusted.message)
+            self._name = self._name or (await self._lean.status()).lean
+            found = await extract_part(self._lean, trusted, claim, self._budget)
+        except LeanUnavailable:
+            return None
+        if found is None or found.reason:
+            return found and Judgement(reason=found.reason)
+        rows = partial_transitions(trusted.name, found, policy, self._provenance, self._name)
+        return Judgement(found.key, "", "", int(-rows[0].value), tuple(rows))
 
     async def _as_it_is(self, trusted: Theorem, proof: str) -> Judgement | None:
         verdict = await self._lean.verify(trusted, proof, VERIFY_LIMITS)

@@ -30,6 +30,7 @@ from leanfleet.rl.records import (
     Judged,
     Leased,
     LedgerState,
+    PartsJudged,
 )
 
 
@@ -41,6 +42,7 @@ class LeaseBook(Protocol):
     def give(self, id: str, holder: str, now: float) -> None: ...
     def finish(self, id: str) -> str: ...
     def hand_back(self, id: str) -> bool: ...
+    def holder(self, id: str) -> str | None: ...
     def mark_expired(self, id: str) -> bool: ...
     def alive(
         self, holder: str, now: float, known: Collection[str] | None = None, grace: float = ...
@@ -83,6 +85,9 @@ class Tally:
     again: int = 0  # results that had come before
     unknown: int = 0  # results of no lease
     rows: int = 0
+    parts: int = 0  # goals that failed games closed, judged
+    parts_refused: int = 0
+    part_rows: int = 0  # among the rows
 
 
 class Ledger:
@@ -98,6 +103,9 @@ class Ledger:
         self._assigned = 0  # the matchmaker's, but for what is reserved
         self.games: dict[str, Game] = {}  # of leases without a result
         self.claims: dict[str, tuple[Game, GameResult, bool]] = {}  # to be judged; True: came late
+        self.parts: dict[
+            str, tuple[Game, GameResult]
+        ] = {}  # failed games with closed goals to judge
         self.tally = Tally()
         self.run, self.seed = "", 0
 
@@ -144,6 +152,8 @@ class Ledger:
                 self._finished(record)
             case Judged():
                 self._judged(record)
+            case PartsJudged():
+                self._parts_judged(record)
 
     @property
     def _matchmaker(self) -> Matchmaker:
@@ -190,6 +200,8 @@ class Ledger:
                 return
             case GameOutcome.FAILED:
                 self.tally.failed += 1
+                if record.solved:
+                    self.parts[record.lease] = game, record
             case GameOutcome.ERROR:
                 self.tally.errors += 1
             case GameOutcome.REFUSED:
@@ -213,6 +225,13 @@ class Ledger:
             game.theorem, result, disprove=game.disprove, length=record.length, late=late
         )
 
+    def _parts_judged(self, record: PartsJudged) -> None:
+        if self.parts.pop(record.lease, None) is not None:
+            self.tally.parts += record.solved
+            self.tally.parts_refused += record.refused
+            self.tally.part_rows += len(record.rows)
+            self.tally.rows += len(record.rows)
+
     # --- as plain values ------------------------------------------------------------------------------
 
     def state(self) -> LedgerState:
@@ -230,6 +249,10 @@ class Ledger:
                 ((game.theorem, game.disprove, game.simulations), result, late)
                 for game, result, late in self.claims.values()
             ],
+            parts=[
+                ((game.theorem, game.disprove, game.simulations), result)
+                for game, result in self.parts.values()
+            ],
             tally=vars(self.tally) | {"again": 0, "unknown": 0},
             open=list(self.leases.open()),
             ended=self.leases.ended(),
@@ -245,5 +268,6 @@ class Ledger:
         self.claims = {
             result.lease: (Game(*game), result, late) for game, result, late in state.claims
         }
+        self.parts = {result.lease: (Game(*game), result) for game, result in state.parts}
         self.tally = Tally(**state.tally)
         self.leases.restore(state.open, state.ended, now)

@@ -24,15 +24,20 @@ from leanfleet.messages import (
     Limits,
     Offer,
     Offers,
+    PathStep,
+    SolvedGoal,
 )
 from leanfleet.policies.network import NetworkPolicy
 from leanfleet.policy import Policy, PolicyUnavailable
 from leanfleet.prover import Budget, Outcome, ProofResult, prove
 from leanfleet.search.answers import Proposal
+from leanfleet.search.part import parts
+from leanfleet.search.proof import script
 
 AGAIN_SECONDS = 2.0  # after a game that met no Lean or no policy
 LAST_GAMES_SECONDS = 30.0  # that running games get when the run is over
 MAX_MESSAGE = 500  # characters
+MAX_SCRIPT = 20_000  # of what closes a goal
 
 Policies = Callable[[int], Policy]  # the seed of a game → its policy
 Take = Callable[[int], Awaitable[Offers]]  # up to so many games; waits for the first
@@ -53,6 +58,7 @@ class GameConfig:
 
     limits: Limits
     seconds: float  # of one search, a safety net
+    partial: int = 0  # closed goals that a game without a proof tells of, at most
 
 
 class Player:
@@ -164,7 +170,7 @@ async def play(
         return None
     if watched.unavailable and result.outcome is not Outcome.PROVED:
         return None
-    return _told(offer, result, watched)
+    return _told(offer, result, watched, config.partial)
 
 
 def _without_negation(offer: Offer, error: LeanError) -> GameResult:
@@ -179,7 +185,7 @@ def _without_negation(offer: Offer, error: LeanError) -> GameResult:
     return GameResult(offer.lease, outcome, message=message)
 
 
-def _told(offer: Offer, result: ProofResult, policy: Watched) -> GameResult:
+def _told(offer: Offer, result: ProofResult, policy: Watched, partial: int) -> GameResult:
     found = result.statistics
     proved = result.outcome is Outcome.PROVED
     return GameResult(
@@ -196,7 +202,24 @@ def _told(offer: Offer, result: ProofResult, policy: Watched) -> GameResult:
         failed=found.failed,
         machine_errors=found.machine_errors,
         nodes=found.nodes,
+        solved=solved_goals(result, partial),
     )
+
+
+def solved_goals(result: ProofResult, limit: int) -> tuple[SolvedGoal, ...]:
+    """The goals that a search without a proof closed: claims, at most `limit`."""
+    if result.search is None or _OUTCOMES[result.outcome] is not GameOutcome.FAILED:
+        return ()
+    found = []
+    for part in parts(result.search.graph, limit):
+        try:
+            text = script(part.proof)
+        except ValueError:
+            continue  # no script is known for it
+        path = tuple(PathStep(tactic, group) for tactic, group in part.path)
+        if len(text) <= MAX_SCRIPT:
+            found.append(SolvedGoal(path, text))
+    return tuple(found)
 
 
 class Watched:

@@ -63,7 +63,16 @@ class Judged(Struct, frozen=True, tag="judged", array_like=True):
     rows: tuple[Transition, ...] = ()
 
 
-Entry = Begun | Leased | HandedBack | Expired | GameResult | Judged
+class PartsJudged(Struct, frozen=True, tag="parts_judged", array_like=True):
+    """The same of the goals that a game without a proof has closed: how many hold, how many do not."""
+
+    lease: str
+    solved: int = 0
+    refused: int = 0
+    rows: tuple[Transition, ...] = ()
+
+
+Entry = Begun | Leased | HandedBack | Expired | GameResult | Judged | PartsJudged
 
 _Game = tuple[int, bool, int]  # theorem, disprove, simulations
 
@@ -76,6 +85,7 @@ class LedgerState(Struct, frozen=True, forbid_unknown_fields=True):
     records: dict[int, RecordValues]  # of theorems of which anything is known
     games: dict[str, _Game]
     claims: list[tuple[_Game, GameResult, bool]]
+    parts: list[tuple[_Game, GameResult]]
     tally: dict[str, int]
     open: list[tuple[str, str]]  # leases and their workers
     ended: tuple[dict[str, bytes], dict[str, str]]

@@ -19,7 +19,7 @@ from leanfleet.messages import GameOutcome, GameResult, Theorem
 from leanfleet.rl.bins import Bins
 from leanfleet.rl.ledger import Game, LeaseBook, Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig, Standing
-from leanfleet.rl.records import Begun, Entry, Judged
+from leanfleet.rl.records import Begun, Entry, Judged, PartsJudged
 from leanfleet.theorems.provenance import Provenance, provenance
 
 NEWEST, SHORTENED, HARDEST = 20, 10, 10  # proofs that are kept as such
@@ -129,6 +129,8 @@ class Story:
                 self._result(self.ledger, record)
             case Judged():
                 self._verdict(self.ledger, record)
+            case PartsJudged():
+                self._parts(self.ledger, record)
             case _:
                 self.ledger.apply(record, 0.0)
 
@@ -186,6 +188,14 @@ class Story:
         self._decided(game, result, solved=bool(record.verdict))
         if record.verdict:
             self._proved(game, result, record)
+
+    def _parts(self, ledger: Ledger, record: PartsJudged) -> None:
+        known = record.lease in ledger.parts
+        ledger.apply(record, 0.0)
+        if known:
+            self.judged += 1
+            if self.judged <= self.watch:
+                self.rows_at += len(record.rows)
 
     # --- what they mean -------------------------------------------------------------------------------
 

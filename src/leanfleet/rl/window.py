@@ -54,14 +54,15 @@ def replayed(rows: Iterable[Transition], version: int, staleness: int | None) ->
     """The candidates among the window's rows, oldest first, when `version` is the newest.
 
     Without those that are more than `staleness` versions old; of each theorem, those of its shortest
-    proofs; of equal ones that with the best value, and the newest of these.
+    proofs; of equal ones that with the best value, and the newest of these. Partial rows belong to no
+    proof and displace none.
     """
     oldest = math.inf if staleness is None else staleness
     aged = ((row, max(0, version - version_of(row))) for row in rows)
     fresh = [(row, age) for row, age in aged if age <= oldest]
     worst: dict[tuple[str, str], float] = {}  # value of a proof, by theorem and verdict: its root's
     for row, _ in fresh:
-        if row.value is not None:
+        if row.value is not None and not row.partial:
             proof = (row.theorem, row.verdict)
             worst[proof] = min(worst.get(proof, 0.0), row.value)
     best: dict[str, float] = {}
@@ -69,12 +70,12 @@ def replayed(rows: Iterable[Transition], version: int, staleness: int | None) ->
         best[theorem] = max(best.get(theorem, -math.inf), value)
     kept: dict[bytes, Candidate] = {}
     for row, age in fresh:
-        known = best.get(row.theorem, -math.inf)
+        known = -math.inf if row.partial else best.get(row.theorem, -math.inf)
         if worst.get((row.theorem, row.verdict), -math.inf) < known:
             continue  # a longer proof, or one of unknown length
         key = row.key
         before = kept.get(key)
-        if before is None or _value(row) >= _value(before.row):
+        if before is None or _rank(row) >= _rank(before.row):
             kept[key] = Candidate(row, key, age)
     return list(kept.values())
 
@@ -131,5 +132,6 @@ def _turn(each: Candidate, half_life: int | None, seed: int) -> float:
     return turn
 
 
-def _value(row: Transition) -> float:
-    return -math.inf if row.value is None else row.value
+def _rank(row: Transition) -> tuple[bool, float]:
+    """What a proof says of a state teaches more than what a partial row does."""
+    return not row.partial, -math.inf if row.value is None else row.value

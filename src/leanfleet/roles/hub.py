@@ -128,15 +128,18 @@ async def _started(
     options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
     async with lean_role.roving(*ends, 0, options) as lean:
         budget = Budget(seconds=config.prover.search_seconds, limits=config.lean.limits)
+        judges = judge or LeanJudge(lean, f"run {config.name}", budget)
         hub = Hub(
             config.name,
             theorems,
             ledger,
             commits.durable,
-            judge or LeanJudge(lean, f"run {config.name}", budget),
+            judges,
             replay,
             epoch=journal.epoch,
             judges=config.hub.judges,
+            judge_part=getattr(judges, "part", None),
+            max_claims=config.hub.claims,
             beside=proofs,
             grace=REPLY_SECONDS,
             on_judged=lambda number, game, record: (
@@ -246,7 +249,8 @@ class Reception:
     async def judge_the_last(self, seconds: float) -> None:
         """Of a run that is over, before its hub ends: nobody starts another one to judge the rest."""
         deadline = time.monotonic() + seconds
-        while self.over and self._hub.ledger.claims and time.monotonic() < deadline:
+        ledger = self._hub.ledger
+        while self.over and (ledger.claims or ledger.parts) and time.monotonic() < deadline:
             self.check()
             await asyncio.sleep(0.1)
 
@@ -287,7 +291,7 @@ def status_line(status: HubStatus) -> str:
         f"{counts['proofs']:,} proofs",
         f"{counts['disproofs']:,} disproofs",
         f"{counts['in_flight']} in flight",
-        f"{counts['to_judge']} to judge",
+        f"{counts['to_judge'] + counts['parts_to_judge']} to judge",
         f"{status.rows:,} rows",
         f"weights v{status.version}",
     ]

@@ -16,7 +16,7 @@ from leanfleet.rl.config import RunConfig
 from leanfleet.rl.hub import accounts
 from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.proofs import read_proofs
-from leanfleet.rl.records import Judged, decode
+from leanfleet.rl.records import Judged, PartsJudged, decode
 from leanfleet.rl.replay import read_manifests
 from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles import hub
@@ -79,10 +79,13 @@ def audit_of_journal(folder: Path, config: RunConfig) -> Audit:
     for data in journal.read(folder / files.JOURNAL):
         record = decode(data)
         claim = ledger.claims.get(record.lease) if isinstance(record, Judged) else None
+        part = isinstance(record, PartsJudged) and record.lease in ledger.parts
         ledger.apply(record, 0.0)
-        if claim is None:
+        if claim is None and not part:
             continue
         rows.append(rows[-1] + len(record.rows))
+        if claim is None:
+            continue
         key, length = (claim[0].theorem, claim[0].disprove), record.length or _UNKNOWN_LENGTH
         if record.verdict and length < best.get(key, length + 1):
             best[key] = length

@@ -12,6 +12,7 @@ status.py    open, proved, dead: spread to all parents
 extract.py   the shortest proof in the graph
 proof.py     a found proof as a tree, and as the tactic script that a person can paste
 compose.py   Lean's list of goals while a script is written, and how to reorder it
+part.py      goals that a search closed though its theorem stayed open
 replay.py    a proof through Lean again, tactic by tactic
 minimise.py  dropping tactics that a proof does not need
 negate.py    the statement of a disproof

@@ -85,7 +85,7 @@ def script(proof: Proof) -> str:
             scopes.append(scope.block(group[0], part))
         else:
             scope.write(*part.tactic.split("\n"))
-            groups = _opened(part)
+            groups = opened(part.tactic, _positions(part), part.tags)
             scope.goals.replace(group, groups)
             for goals, each in zip(groups, part.groups, strict=True):
                 scope.pending.append(_Work(goals, each, has_siblings=len(groups) > 1))
@@ -138,13 +138,21 @@ class _Scope:
         return _Scope(inner, [_Work((goal,), proof)], self.indent + "  ", self.lines, bullet=True)
 
 
-def _opened(proof: Proof) -> list[tuple[OpenGoal, ...]]:
-    """New goals for the groups that a tactic leaves. Raises ValueError for impossible positions."""
-    positions = proof.positions or [(index,) for index in range(len(proof.groups))]
-    places = sorted(place for group in positions for place in group)
-    if len(positions) != len(proof.groups) or places != list(range(len(places))):
+def _positions(proof: Proof) -> tuple[tuple[int, ...], ...]:
+    positions = proof.positions or tuple((index,) for index in range(len(proof.groups)))
+    if len(positions) != len(proof.groups):
         raise ValueError(f"{proof.tactic!r} leaves goals in impossible places: {positions}")
-    tags = proof.tags or [("",) * len(group) for group in positions]
+    return positions
+
+
+def opened(
+    tactic: str, positions: Sequence[tuple[int, ...]], tags: Sequence[tuple[str, ...]] = ()
+) -> list[tuple[OpenGoal, ...]]:
+    """New goals for the groups that a tactic leaves. Raises ValueError for impossible positions."""
+    places = sorted(place for group in positions for place in group)
+    if places != list(range(len(places))):
+        raise ValueError(f"{tactic!r} leaves goals in impossible places: {positions}")
+    tags = tags or [("",) * len(group) for group in positions]
     return [
         tuple(OpenGoal(tag, place) for place, tag in zip(group, names, strict=True))
         for group, names in zip(positions, tags, strict=True)

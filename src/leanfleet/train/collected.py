@@ -1,4 +1,4 @@
-"""From a verified proof to transitions. Nothing else makes rows that claim a verdict."""
+"""From what was verified to transitions. Nothing else makes rows that claim a verdict."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from leanfleet.policies.network import state_text
 from leanfleet.prover import Outcome, ProofResult
 from leanfleet.search.answers import State
+from leanfleet.train.part import PartResult
 from leanfleet.train.transitions import SEPARATOR, Transition
 
 REJECTED = 8  # of a row
@@ -36,6 +37,30 @@ def transitions(result: ProofResult, policy: str, provenance: str, lean: str) ->
         )
         for row in result.rows
         if isinstance(row.state, State)
+    ]
+
+
+def partial_transitions(
+    theorem: str, found: PartResult, policy: str, provenance: str, lean: str
+) -> list[Transition]:
+    """The rows of a goal that was closed though the theorem of that name stayed open; none where the
+    verdict did not say so."""
+    if not found.key:
+        return []
+    return [
+        Transition(
+            theorem=theorem,
+            state=state_text(row.state.handle.goals),
+            tactic=row.tactic,
+            after=SEPARATOR.join(state_text(state.handle.goals) for state in row.after),
+            value=float(row.value),
+            policy=policy,
+            provenance=provenance,
+            lean=lean,
+            verdict=found.key,
+            partial=True,
+        )
+        for row in found.rows
     ]
 
 

@@ -85,7 +85,7 @@ async def extract(
         if root is None:
             assert attempt.result is not None
             return attempt.result
-        proof, left = await _follow(attempt, root, deque(taken), 0)
+        proof, left = await follow(attempt, root, deque(taken), 0)
         if left:
             raise NotTakenApart(f"nothing is left to prove before {left[0].tactic or '·'!r}")
         found = await attempt.confirm(proof, root)
@@ -103,7 +103,7 @@ async def extract(
         await attempt.close()
 
 
-async def _follow(
+async def follow(
     attempt: Attempt, state: State, parts: deque[Part], depth: int
 ) -> tuple[Proof, deque[Part]]:
     """The proof of one state that the parts begin with, and the parts after it."""
@@ -115,7 +115,7 @@ async def _follow(
     if part.inner is not None:
         if len(state.tags) != 1:
             raise NotTakenApart("a `·` takes one goal of several that hang together")
-        proof, left = await _follow(attempt, state, deque(part.inner), depth + 1)
+        proof, left = await follow(attempt, state, deque(part.inner), depth + 1)
         if left:
             raise NotTakenApart("a `·` block goes on after its goal is closed")
         return proof, parts
@@ -128,7 +128,7 @@ async def _follow(
     in_order = sorted(range(len(answer.states)), key=lambda number: found[number])
     proofs: dict[int, Proof] = {}
     for number in in_order:  # a script works on the goals in the order in which Lean has them
-        proofs[number], parts = await _follow(attempt, answer.states[number], parts, depth + 1)
+        proofs[number], parts = await follow(attempt, answer.states[number], parts, depth + 1)
     groups = [proofs[number] for number in range(len(answer.states))]
     tags = tuple(each.tags for each in answer.states)
     return Proof(part.tactic, tuple(groups), found, tags), parts

@@ -129,7 +129,7 @@ class _Builder:
         distance: float = np.nan,
         kind: int = SAID,
     ) -> None:
-        assert 1 <= first < len(ids)
+        assert 1 <= first <= len(ids)
         self.parts.append(np.asarray(ids, np.uint32))
         self.first.append(first)
         self.at.append(at)
@@ -192,7 +192,8 @@ def transition_samples(
     for row in rows:
         try:
             prompt = prompter.state(row.state, room)
-            ids = [*prompt.ids, *prompter.tokenizer.encode(row.tactic), prompter.end]
+            said = [] if row.partial else [*prompter.tokenizer.encode(row.tactic), prompter.end]
+            ids = [*prompt.ids, *said]  # a partial row teaches a value only
         except StateTooLong as error:
             builder.skip(
                 row.theorem, f"a state of {error.tokens} tokens or more, in rows of {room}"
@@ -208,6 +209,8 @@ def transition_samples(
         distance = -row.value if known else np.nan
         builder.add(ids, len(prompt.ids), prompt.value_at if known else NONE, distance)
         tokens += len(ids)
+        if row.partial:
+            continue
         for more, first, kind in _extras(row, prompt.ids, ids, prompter, extras):
             if len(more) <= room:
                 builder.add(more, first, kind=kind)

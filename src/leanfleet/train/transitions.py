@@ -29,7 +29,8 @@ class Transition(Struct, frozen=True, kw_only=True):
 
     value: minus the tactics on the longest branch to the proof, 0 or less; None where it is not
     known. after: the states that the tactic left; "" where it closed its state. verdict: the key of
-    the verdict on the whole proof; "" where no verifier of ours has seen it.
+    the verdict on the whole proof; "" where no verifier of ours has seen it. partial: the theorem
+    stayed open, and the verdict is on the way to this state's goal; the row teaches a value only.
     """
 
     theorem: str  # its name
@@ -42,6 +43,7 @@ class Transition(Struct, frozen=True, kw_only=True):
     lean: str = ""
     verdict: str = ""
     rejected: tuple[str, ...] = ()  # tactics that led nowhere in this state: Lean refused them
+    partial: bool = False
 
     @property
     def key(self) -> bytes:
@@ -57,7 +59,11 @@ def schema() -> pyarrow.Schema:
     """The columns of a shard."""
     import pyarrow
 
-    kinds = {"value": pyarrow.float32(), "rejected": pyarrow.list_(pyarrow.string())}
+    kinds = {
+        "value": pyarrow.float32(),
+        "rejected": pyarrow.list_(pyarrow.string()),
+        "partial": pyarrow.bool_(),
+    }
     fields = [
         pyarrow.field(name, kinds.get(name, pyarrow.string()), nullable=name == "value")
         for name in FIELDS
@@ -96,9 +102,10 @@ def read_shard(path: Path) -> list[Transition]:
         raise ValueError(f"{path}: there is no such file") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is damaged, or no Parquet file: {error}") from None
-    if "rejected" not in table.schema.names:  # of the first version of this schema
-        nothing = pyarrow.array([[]] * len(table), schema().field("rejected").type)
-        table = table.append_column(schema().field("rejected"), nothing)
+    for name, nothing in (("rejected", []), ("partial", False)):
+        if name not in table.schema.names:  # of an earlier version of this schema
+            column = pyarrow.array([nothing] * len(table), schema().field(name).type)
+            table = table.append_column(schema().field(name), column)
     if not table.schema.equals(schema()):
         found = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
         raise ValueError(
@@ -162,6 +169,7 @@ def statistics(rows: Sequence[Transition]) -> dict[str, object]:
         "theorems": len({row.theorem for row in rows}),
         "closing": sum(not row.after for row in rows),
         "verified": sum(bool(row.verdict) for row in rows),
+        "partial": sum(row.partial for row in rows),
         "distances": dict(sorted(values.items())),
         "tactics": dict(heads.most_common(30)),
         "policies": dict(Counter(row.policy for row in rows).most_common(20)),
