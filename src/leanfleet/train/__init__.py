@@ -18,7 +18,7 @@ Without torch:
     launch       a chain by such ranks, told about
 
 With torch:
-    batches      rows as tensors; losses: what is minimised
+    batches      rows as tensors; losses: what is minimised; reference: what DPO compares with
     optimiser    AdamW, the rate of each step, DeepSpeed's configuration
     ranks        the processes that train together; rank: one of them, `python -m`
     engine       DeepSpeed: begun, loaded, saved, its whole network taken out

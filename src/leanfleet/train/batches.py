@@ -1,6 +1,6 @@
 """Rows as tensors: tokens, who sees whom, what is to be said and where. One micro-batch at a time.
 
-Shapes: B rows, T tokens of a row, M tokens to be said, N values that are known.
+Shapes: B rows, T tokens of a row, M tokens to be said, N values that are known, P pairs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, positions [B, T]: a token's place in its sample. segment [B, T]: the sample of each
-    token within its row (−1: padding); None where no row has two. prompt [B, T] bool. said_at [M]:
-    places (of the B·T) whose next token is `said` [M]. value_at [N]: places where the value of
-    `distance` [N] is read.
+    """tokens, positions [B, T]: a token's place in its sample (in its part of a pair). segment [B, T]:
+    the sample, or part, of each token within its row (−1: padding); None where no row has two. prompt
+    [B, T] bool. said_at [M]: places (of the B·T) whose next token is `said` [M]. value_at [N]: places
+    where the value of `distance` [N] is read.
 
     sample [M], value_sample [N]: the sample's number. used: tokens that are no padding. kind [M]: of
-    the sample that a token is of (samples.py); None where all are to be said.
+    the sample that a token is of (samples.py); None where all are to be said. sequence [M]: the
+    token's sample or part, counted in the batch. pair_sample [P]: the samples that are pairs;
+    reference [P]: theirs, where it is known.
     """
 
     tokens: Tensor
@@ -41,6 +43,9 @@ class Batch:
     value_sample: Tensor
     used: int
     kind: Tensor | None = None
+    sequence: Tensor | None = None
+    pair_sample: Tensor | None = None
+    reference: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -55,34 +60,40 @@ def make_batch(samples: Samples, rows: Sequence[Row], room: int) -> Batch:
     segment = np.full(shape, PADDING, np.int64)
     positions = np.zeros(shape, np.int64)
     prompt = np.zeros(shape, bool)
-    said_at, said, owner = [], [], []
+    said_at, said, owner, sequence = [], [], [], []
     value_at, distance, value_owner = [], [], []
-    used = 0
+    pairs: list[int] = []
+    used, most = 0, 1
     for number, row in enumerate(rows):
-        at = 0
-        for place, index in enumerate(row):
-            ids = samples.ids(index)
-            end, first = at + len(ids), int(samples.first_target[index])
-            tokens[number, at:end] = ids
-            segment[number, at:end] = place
-            positions[number, at:end] = np.arange(len(ids))
-            flat = number * room + at
-            prompt[number, at : at + first] = samples.value_at[index] >= 0 or first > 1
-            said_at.append(np.arange(flat + first - 1, flat + len(ids) - 1))
-            said.append(ids[first:])
-            owner.append(np.full(len(ids) - first, index))
+        at = place = 0
+        for index in row:
+            first = int(samples.first_target[index])
             if samples.value_at[index] >= 0:
-                value_at.append(flat + int(samples.value_at[index]))
+                value_at.append(number * room + at + int(samples.value_at[index]))
                 distance.append(samples.distance[index])
                 value_owner.append(index)
-            at = end
-        used += at
+            parts = samples.spans(index)
+            pairs += [index] * (len(parts) - 1)
+            for start, stop in parts:
+                ids = samples.ids(index)[start:stop]
+                end, flat = at + len(ids), number * room + at
+                tokens[number, at:end] = ids
+                segment[number, at:end] = place
+                positions[number, at:end] = np.arange(len(ids))
+                prompt[number, at : at + first] = samples.value_at[index] >= 0 or first > 1
+                said_at.append(np.arange(flat + first - 1, flat + len(ids) - 1))
+                said.append(ids[first:])
+                owner.append(np.full(len(ids) - first, index))
+                sequence.append(np.full(len(ids) - first, len(sequence)))
+                at, place = end, place + 1
+        used, most = used + at, max(most, place)
     whose = _whole(owner)
     kind = None if samples.kind is None else torch.from_numpy(samples.kind)[whose]
+    reference = None if samples.reference is None else samples.reference[pairs]
     return Batch(
         torch.from_numpy(tokens),
         # Padding comes last and is seen by nobody: a row's only sample needs no mask, which is faster.
-        torch.from_numpy(segment) if any(len(row) > 1 for row in rows) else None,
+        torch.from_numpy(segment) if most > 1 else None,
         torch.from_numpy(positions),
         torch.from_numpy(prompt),
         _whole(said_at),
@@ -93,6 +104,9 @@ def make_batch(samples: Samples, rows: Sequence[Row], room: int) -> Batch:
         torch.tensor(value_owner, dtype=torch.long),
         used,
         kind,
+        None if kind is None else _whole(sequence),
+        None if kind is None else torch.tensor(pairs, dtype=torch.long),
+        None if reference is None else torch.from_numpy(reference),
     )
 
 

@@ -59,7 +59,9 @@ class StageConfig(Section):
     value_weight: float = Field(0.1, ge=0)  # of the value loss, beside the tactics' cross-entropy
     after_weight: float = Field(0.0, ge=0)  # sft: of foretelling the state that a tactic leaves
     rejected_weight: float = Field(0.0, ge=0)  # sft: of not saying tactics that Lean refused
-    rejected_tactics: int = Field(2, ge=1, le=64)  # of a row, at most, that count in it
+    dpo_weight: float = Field(0.0, ge=0)  # sft: of preferring a proof's tactic to those (DPO)
+    dpo_beta: float = Field(0.1, gt=0)  # how soon a preference is enough
+    rejected_tactics: int = Field(2, ge=1, le=64)  # of a row, at most, that count in these two
     valid_share: float = Field(0.05, ge=0, lt=1)  # of theorems (texts), never trained on
     save_every: int = Field(200, ge=1)  # steps
     evaluate_every: int = Field(200, ge=1)  # steps; and at the end
@@ -72,6 +74,8 @@ class StageConfig(Section):
     def _fits_together(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"stage {self.name}: give one of steps and epochs")
+        if self.dpo_weight and self.kind != "sft":
+            raise ValueError(f"stage {self.name}: dpo_weight needs tactics: only sft has them")
         return self
 
 

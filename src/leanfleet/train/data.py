@@ -66,6 +66,11 @@ def stage_data(
         valid = text_samples(held, tokenizer, room)
     if not len(train):
         raise ValueError(f"stage {stage.name}: {_empty(train, valid, room, stage.data)}")
+    if stage.dpo_weight and not len(train.pairs):
+        raise ValueError(
+            f"stage {stage.name}: dpo_weight is set, and {', '.join(stage.data)} has no row with a "
+            f"rejected tactic whose pair (the state twice, and both tactics) fits {room} tokens"
+        )
     order = Order(train.lengths, room, stage.batch_rows, seed)
     return StageData(train, valid, order, room, shared)
 
@@ -92,7 +97,12 @@ def needed(prompter: Prompter | None, stage: StageConfig) -> Prompter:
 
 def extras(stage: StageConfig) -> Extras:
     """What its transitions are used for besides."""
-    return Extras(stage.after_weight > 0, stage.rejected_tactics if stage.rejected_weight else 0)
+    most = stage.rejected_tactics
+    return Extras(
+        after=stage.after_weight > 0,
+        rejected=most if stage.rejected_weight else 0,
+        pairs=most if stage.dpo_weight else 0,
+    )
 
 
 def stage_steps(stage: StageConfig, data: StageData) -> int:

@@ -40,11 +40,17 @@ def configured(
     """The part of it that the configuration says; the shape only where one is given, or named."""
     flat = _flat(config.model_dump(mode="json", include={"seed", "prompt", "deepspeed"}))
     said = stage.model_dump(mode="json", exclude=FREE)
-    for name in ("after_weight", "rejected_weight"):  # unused, as before there were any
+    for name in (
+        "after_weight",
+        "rejected_weight",
+        "dpo_weight",
+    ):  # unused, as before there were any
         if not said[name]:
             del said[name]
-    if "rejected_weight" not in said:
-        del said["rejected_tactics"]
+    if "dpo_weight" not in said:
+        del said["dpo_beta"]
+        if "rejected_weight" not in said:
+            del said["rejected_tactics"]
     flat |= _flat({"stage": said})
     model = model or config.model
     if model is not None:

@@ -3,8 +3,8 @@
 A document becomes pieces: one, or as many as it needs, each going on with the last token of the one
 before, so that every token but the document's first is to be said exactly once. A transition
 becomes one piece: the prompt that policies use, the tactic, the end token. Only the latter two are
-to be said. What does not fit a row is left out, counted and listed; nothing is cropped. It knows no
-torch and no rows.
+to be said. A pair, of a proof's tactic and one that led nowhere, is two such in one piece. What does
+not fit a row is left out, counted and listed; nothing is cropped. It knows no torch and no rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from leanfleet.train.transitions import Transition
 
 MAX_LISTED = 1000
 NONE = -1
-SAID, AFTER, REJECTED = 0, 1, 2  # what the tokens of a sample are: see `Samples.kind`
+SAID, AFTER, REJECTED, PAIR = 0, 1, 2, 3  # what the tokens of a sample are: see `Samples.kind`
 CLOSED = "no goals"  # the state after a tactic that closes its own
 
 
@@ -38,21 +38,23 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Counts:
-    """Tokens to be said, known values, tokens of states after, rejected tactics."""
+    """Tokens to be said, known values, tokens of states after, rejected tactics, pairs."""
 
     said: int
     values: int
     after: int = 0
     rejected: int = 0
+    pairs: int = 0
 
 
 @dataclass(frozen=True)
 class Extras:
     """What transitions are used for besides: `after`, the state that a tactic leaves; `rejected`, so
-    many tactics of a row that Lean refused."""
+    many tactics of a row that Lean refused; `pairs`, so many of them beside the row's own."""
 
     after: bool = False
     rejected: int = 0
+    pairs: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class Samples:
     there on are to be said, those before a transition's are its prompt; value_at int32 [N] or −1;
     distance float32 [N]: to the proof, in tactics, NaN where unknown. `skipped`: the first
     MAX_LISTED of `left_out`. kind int8 [N], None where all are SAID: AFTER are states to be foretold
-    behind a tactic, REJECTED tactics that are not to be said.
+    behind a tactic, REJECTED tactics that are not to be said, PAIR both tactics of a pair, each behind
+    the prompt: the second one begins at second int32 [N], 0 elsewhere, None where there are no pairs.
+    reference float32 [N]: for pairs, by what the first is likelier than the second before the training,
+    log π(first) − log π(second); None until somebody has found out.
     """
 
     tokens: np.ndarray
@@ -75,6 +80,8 @@ class Samples:
     left_out: int = 0
     repeated: int = 0  # tokens that two pieces of a document share
     kind: np.ndarray | None = None
+    second: np.ndarray | None = None
+    reference: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.first_target)
@@ -98,7 +105,28 @@ class Samples:
             values=int((self.value_at[samples] >= 0).sum()),
             after=int(tokens[kind == AFTER].sum()),
             rejected=int((kind == REJECTED).sum()),
+            pairs=int((kind == PAIR).sum()),
         )
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """The numbers of the samples that are pairs."""
+        return np.flatnonzero(self.kind == PAIR) if self.kind is not None else np.zeros(0, np.int64)
+
+    def spans(self, index: int) -> list[tuple[int, int]]:
+        """Where each part of a sample begins and ends: parts do not see each other."""
+        length, second = int(self.starts[index + 1] - self.starts[index]), 0
+        if self.second is not None:
+            second = int(self.second[index])
+        return [(0, second), (second, length)] if second else [(0, length)]
+
+    def part_lengths(self, samples: np.ndarray) -> np.ndarray:
+        """Tokens of each part of these samples, in no order."""
+        lengths = self.lengths[samples]
+        if self.second is None:
+            return lengths
+        second = self.second[samples]
+        return np.concatenate([lengths - second, second[second > 0]])
 
     def ids(self, index: int) -> np.ndarray:
         """The tokens of one sample."""
@@ -109,7 +137,7 @@ class Samples:
         """Equal for equal samples in equal order."""
         digest = hashlib.sha256()
         parts = (self.tokens, self.starts, self.first_target, self.value_at, self.distance)
-        for part in (*parts, *(() if self.kind is None else (self.kind,))):
+        for part in (*parts, *(each for each in (self.kind, self.second) if each is not None)):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
@@ -117,7 +145,7 @@ class Samples:
 class _Builder:
     def __init__(self) -> None:
         self.parts: list[np.ndarray] = []
-        self.first, self.at, self.distance, self.kind = [], [], [], []
+        self.first, self.at, self.distance, self.kind, self.second = [], [], [], [], []
         self.skipped: list[Skipped] = []
         self.left_out = self.repeated = 0
 
@@ -128,6 +156,7 @@ class _Builder:
         at: int = NONE,
         distance: float = np.nan,
         kind: int = SAID,
+        second: int = 0,
     ) -> None:
         assert 1 <= first <= len(ids)
         self.parts.append(np.asarray(ids, np.uint32))
@@ -135,6 +164,7 @@ class _Builder:
         self.at.append(at)
         self.distance.append(distance)
         self.kind.append(kind)
+        self.second.append(second)
 
     def skip(self, name: str, reason: str) -> None:
         self.left_out += 1
@@ -153,6 +183,7 @@ class _Builder:
             self.left_out,
             self.repeated,
             np.asarray(self.kind, np.int8) if any(self.kind) else None,
+            np.asarray(self.second, np.int32) if any(self.second) else None,
         )
 
 
@@ -211,9 +242,9 @@ def transition_samples(
         tokens += len(ids)
         if row.partial:
             continue
-        for more, first, kind in _extras(row, prompt.ids, ids, prompter, extras):
+        for more, first, kind, second in _extras(row, prompt.ids, ids, prompter, extras):
             if len(more) <= room:
-                builder.add(more, first, kind=kind)
+                builder.add(more, first, kind=kind, second=second)
                 tokens += len(more)
         if tokens >= enough:
             break
@@ -222,13 +253,18 @@ def transition_samples(
 
 def _extras(
     row: Transition, prompt: Sequence[int], ids: list[int], prompter: Prompter, extras: Extras
-) -> Iterator[tuple[list[int], int, int]]:
-    """Tokens, the first that counts, and what they are. `ids`: prompt, tactic and end."""
+) -> Iterator[tuple[list[int], int, int, int]]:
+    """Tokens, the first that counts, what they are, where a second part begins (0: there is none).
+    `ids`: prompt, tactic and end."""
     encode = prompter.tokenizer.encode
     try:
         if extras.after:
-            yield [*ids, *encode(row.after or CLOSED), prompter.end], len(ids), AFTER
+            yield [*ids, *encode(row.after or CLOSED), prompter.end], len(ids), AFTER, 0
         for tactic in row.rejected[: extras.rejected]:
-            yield [*prompt, *encode(tactic), prompter.end], len(prompt), REJECTED
+            yield [*prompt, *encode(tactic), prompter.end], len(prompt), REJECTED, 0
+        for tactic in row.rejected[: extras.pairs]:
+            if tactic != row.tactic:
+                other = [*prompt, *encode(tactic), prompter.end]
+                yield [*ids, *other], len(prompt), PAIR, len(ids)
     except ValueError:
         return  # a text that spells a special token

@@ -7,14 +7,16 @@ in the sum that every step has anyway. It knows samples and a network, no files 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -24,12 +26,12 @@ from leanfleet.model.network import Network
 from leanfleet.model.tokenizer import Tokenizer
 from leanfleet.policies.format import FILE as FORMAT_FILE
 from leanfleet.policies.format import Prompter
-from leanfleet.train import calibration, checkpoints, engine, evaluation, identity
+from leanfleet.train import calibration, checkpoints, engine, evaluation, identity, reference
 from leanfleet.train.batches import make_batch, shares
 from leanfleet.train.checkpoints import Position
 from leanfleet.train.config import StageConfig, TrainConfig
 from leanfleet.train.data import StageData, stage_steps
-from leanfleet.train.losses import Learner, Weights, finite, objective
+from leanfleet.train.losses import Learner, Sums, Weights, finite, objective
 from leanfleet.train.optimiser import clips_itself, learning_rate
 from leanfleet.train.ranks import Ranks
 from leanfleet.train.record import TAGS, Record
@@ -90,7 +92,9 @@ class Stage:
         self._record: Record | None = None
         self._peak: float | None = None
         kept = self._latest(fork)
-        self._learner = Learner(begun.network).train()
+        if stage.dpo_weight:
+            self._add_reference()
+        self._learner = Learner(begun.network, stage.dpo_beta).train()
         micro = len(shares([()] * stage.batch_rows, 0, ranks.world, stage.micro_rows))
         self._engine, self.done = engine.begin(
             self._learner, config.deepspeed, stage, micro, kept, self.checkpoints, ranks
@@ -143,21 +147,24 @@ class Stage:
         rows = self.data.order.batch(self.done)
         samples = np.asarray([index for row in rows for index in row], np.int64)
         lengths, counts = train.lengths[samples], train.counts(samples)
-        weights = Weights(stage.value_weight, stage.after_weight, stage.rejected_weight)
+        weights = Weights(
+            stage.value_weight, stage.after_weight, stage.rejected_weight, stage.dpo_weight
+        )
         rate = learning_rate(stage, self.done, self.steps)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
-        totals = torch.zeros(5, dtype=torch.float64)  # sums, and whether to stop
+        sums_of = len(Sums._fields)
+        totals = torch.zeros(sums_of + 1, dtype=torch.float64)  # sums, and whether to stop
         micro = shares(rows, ranks.rank, ranks.world, stage.micro_rows)
         for number, part in enumerate(micro):
             batch = make_batch(train, part, self.data.room).to(ranks.device)
             sums = self._engine(batch)
             loss = objective(sums, counts, weights, ranks.world)
             self._engine.backward(loss, scale_wrt_gas=False)
-            totals[:4] += torch.stack(sums).detach().cpu()
+            totals[:sums_of] += torch.stack(sums).detach().cpu()
             if number < len(micro) - 1:
                 self._engine.step()
-        totals[4] = ranks.asked_to_stop
+        totals[sums_of] = ranks.asked_to_stop
         totals = ranks.sum(totals)
         loss = float(totals[0]) / max(counts.said, 1)
         self._check("loss", loss)
@@ -172,7 +179,7 @@ class Stage:
         self.done += 1
         seconds = time.perf_counter() - began
         learned = counts.said + counts.after
-        flops = training_flops(self.begun.network.config, lengths, learned)
+        flops = training_flops(self.begun.network.config, train.part_lengths(samples), learned)
         used = int(lengths.sum())
         self.tell(
             "step",
@@ -187,7 +194,7 @@ class Stage:
             tokens_per_second=used / seconds,
             mfu=flops / seconds / self._peak,
         )
-        return bool(totals[4])
+        return bool(totals[sums_of])
 
     def _check(self, what: str, value: float) -> None:
         limit = self.stage.gradient_limit
@@ -323,6 +330,25 @@ class Stage:
             self._best = (position.best, position.best_step)
         return kept
 
+    def _add_reference(self) -> None:
+        """To the pairs, by the weights that the stage begins with. Raises ValueError."""
+        assert self.data is not None, "pairs are known when the stage begins"
+        names = ("data", "start", "seed", "tokenizer")
+        of = {name: self.identity[name] for name in self.identity if name in names}
+        shape = {name: value for name, value in self.identity.items() if name.startswith("model.")}
+        digest = hashlib.sha256(msgspec.json.encode(of | shape, order="sorted")).hexdigest()
+        rows = self.stage.micro_rows or -(-self.stage.batch_rows // self.ranks.world)
+        train = reference.with_reference(
+            self.data.train,
+            self.begun.network,
+            self.data.room,
+            rows,
+            self.ranks,
+            self.folder / reference.FILE,
+            digest,
+        )
+        self.data = replace(self.data, train=train)
+
     # --- the end ----------------------------------------------------------------------------------
 
     def _finish(self) -> None:
@@ -376,6 +402,9 @@ def _besides(totals: torch.Tensor, counts: Counts) -> dict[str, float]:
         found["after_loss"] = float(totals[2]) / counts.after
     if counts.rejected:
         found["rejected_loss"] = float(totals[3]) / counts.rejected
+    if counts.pairs:
+        found["dpo_loss"] = float(totals[4]) / counts.pairs
+        found["dpo_margin"] = float(totals[5]) / counts.pairs
     return found
 
 
