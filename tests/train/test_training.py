@@ -163,6 +163,30 @@ def test_two_ranks_have_the_losses_of_one_and_one_goes_on_after_two(
         assert float((a - b).detach().abs().max()) < 1e-3
 
 
+def test_tasks_of_srun_are_ranks(whole, make_config, tmp_path):
+    """With nothing but Slurm's variables: the ranks find each other through the run's folder."""
+    config = make_config([HALF], deepspeed={"zero_stage": 1})
+    folder = tmp_path / "run"
+    job = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    tasks = [
+        command(
+            config,
+            folder,
+            env={**os.environ, **job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    wait_for_step(folder, 5)
+    tasks[1].send_signal(signal.SIGUSR2)  # one hears of it, and both stop
+    for task in tasks:
+        _, said = task.communicate(timeout=120)
+        assert task.returncode == 0, said
+    done = of(folder).position
+    assert done.world == 2 and 5 <= done.step == steps(folder)[-1]["step"] < STEPS
+    for ours, theirs in zip(steps(folder), steps(whole), strict=False):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 
 

@@ -206,3 +206,55 @@ def test_ranks_without_their_variables_say_what_to_do(monkeypatch):
         ValueError, match="LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT not set"
     ):
         join(1)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"RANK": "two"}, "RANK=two.*whole numbers"),
+        ({"WORLD_SIZE": "-2"}, "WORLD_SIZE=-2.*whole numbers"),
+        ({"RANK": "4"}, "RANK=4.*counts from 0 to WORLD_SIZE - 1"),
+        ({"LOCAL_RANK": "3"}, "LOCAL_RANK the same on a node"),
+        ({"MASTER_PORT": "65536"}, "MASTER_PORT is a port"),
+    ],
+)
+def test_variables_of_ranks_that_can_not_be(changes, said):
+    from leanfleet.train.ranks import who
+
+    fine = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}
+    fine |= {"MASTER_ADDR": "node1", "MASTER_PORT": "4711"}
+    assert who(fine) == (2, 0, 4)
+    with pytest.raises(ValueError, match=said):
+        who(fine | changes)
+
+
+def test_ranks_that_outnumber_the_gpus_of_their_node():
+    from leanfleet.train.ranks import _gpu
+
+    assert [_gpu(local, 4) for local in range(4)] == [0, 1, 2, 3]
+    assert _gpu(3, 1) == 0  # each was given its own
+    with pytest.raises(ValueError, match="rank 2 of this node .* sees 2 GPUs"):
+        _gpu(2, 2)
+
+
+def test_checkpoints_that_a_node_does_not_see(checkpointed):
+    folder = checkpointed.parent
+    assert checkpoints.of_step(folder, 7) == checkpoints.latest(folder)
+    with pytest.raises(
+        ValueError, match="step-00000008: the first rank sees it, this one does not"
+    ):
+        checkpoints.of_step(folder, 8, seconds=0.0)
+
+
+def test_a_checkpoint_needs_the_parts_of_all_ranks(checkpointed):
+    folder = checkpointed.parent
+    reached = msgspec.structs.replace(
+        checkpoints.position(checkpointed), step=8, world=2, zero_stage=1
+    )
+    writing = folder / checkpoints.WRITING
+    writing.mkdir()
+    (writing / "zero_pp_rank_0_mp_rank_00_optim_states.pt").write_bytes(b"a")
+    with pytest.raises(ValueError, match="has the parts of 1 of 2 ranks"):
+        checkpoints.finish(folder, reached, seconds=0.0)
+    (writing / "zero_pp_rank_1_mp_rank_00_optim_states.pt").write_bytes(b"b")
+    assert checkpoints.finish(folder, reached, seconds=0.0).name == "step-00000008"
