@@ -6,6 +6,7 @@ It starts one process per node, then two ranks with each flavour of MPI, and wri
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hpc.files import read_json, write_whole
 
 NODES_LOG = "nodes.log"
 RANKS = 2
+_OBJECT = re.compile(r"\{[^{}]*\}")
 
 
 def main(folder: Path) -> int:
@@ -97,9 +99,9 @@ def try_ranks(folder: Path, name: str, launcher: Sequence[str], seconds: float) 
 
 def _ranks(text: str) -> tuple[Rank, ...]:
     found = []
-    for line in text.splitlines():
+    for each in _OBJECT.findall(text):  # launchers may put the lines of two ranks into one
         try:
-            found.append(msgspec.json.decode(line, type=Rank))
+            found.append(msgspec.json.decode(each, type=Rank))
         except msgspec.DecodeError:
             continue  # something else that was printed
     return tuple(found)

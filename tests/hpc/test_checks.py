@@ -10,7 +10,7 @@ import time
 import msgspec
 import pytest
 
-from hpc.checks import answers, clock, judge, judge_nodes
+from hpc.checks import answers, clock, job, judge, judge_nodes
 from hpc.checks.board import Alone, Board
 from hpc.checks.findings import Level, nearest
 from hpc.checks.reports import (
@@ -204,6 +204,14 @@ def test_mpi_flavours_are_judged_and_singletons_are_named():
     (none,) = judge.mpi({"none": Flavour("none", ALONE)}, "pmi2")
     assert none.level is Level.FAILED and "prover.ranks: 1" in none.next
     assert judge.mpi({}, "pmi2")[0].level is Level.FAILED
+
+
+def test_ranks_whose_lines_were_mixed_are_read():
+    text = (
+        'note {x}\n{"rank":0,"size":2,"sum":3,"host":"a"}{"rank":1,"size":2,"sum":3,"host":"b"}\n\n'
+    )
+    assert job._ranks(text) == WORLD
+    assert job._ranks('{"rank": "0"}') == ()
 
 
 def node(name: str = "0", **more) -> Facts:

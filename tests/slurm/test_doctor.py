@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from hpc.slurm import accounting
 from leanfleet import cli
 from leanfleet.config import Site, parse
 from leanfleet.roles.doctor import advice, probe
@@ -185,6 +186,28 @@ def test_advice_keeps_what_nobody_looked_at():
     )
 
 
+# --- on this machine --------------------------------------------------------------------------------
+
+
+def test_this_machine_is_looked_at_without_slurm(capsys, tmp_path, monkeypatch):
+    """Two processes of it, and a world of two by mpiexec."""
+    monkeypatch.setattr(probe, "IMPORTS", ("zmq", "no_such_module"))
+    said = {"lean": "Lean 4", "driver": "fake", "seconds": [30.0, 2.0]}
+    monkeypatch.setattr(probe, "COMMANDS", {probe.LEAN: ("echo", json.dumps(said))})
+    assert cli.main(["doctor", "--local", "--json", "--folder", str(tmp_path / "runs")]) == 2
+    row = json.loads(capsys.readouterr().out)
+    found = checks(row)
+    broken = [name for name, each in found.items() if each["level"] == "failed"]
+    assert broken == ["modules"], found
+    assert "no_such_module" in found["modules"]["found"]
+    assert "mpiexec: a world of 2 on 1 host" in found["MPI"]["found"]
+    assert (
+        "30.0 s, again in 2.0 s" in found["Lean"]["found"] and "`scratch`" in found["Lean"]["next"]
+    )
+    assert "seen and written by 2" in found["shared folder"]["found"] and row["site_file"] == ""
+    assert "requeue" not in found and not (tmp_path / "runs").exists()
+
+
 # --- on the real one --------------------------------------------------------------------------------
 
 
@@ -212,3 +235,5 @@ def test_a_real_cluster_is_looked_at(cluster, capsys, tmp_path, monkeypatch):
     assert found["requeue"]["level"] == "ok" and "cpu2" in found["Lean"]["found"]
     assert not (tmp_path / "it's shared").exists()
     assert cluster.run("squeue", "-h") == ""
+    assert "any account is taken" in found["accounts"]["found"]
+    assert accounting.look(["17"], 0.0) is None  # what sacct says where there is no database
