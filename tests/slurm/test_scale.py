@@ -32,10 +32,10 @@ def test_numbers_are_read():
         (["prover=²"], "whole number"),
         (["prover=many"], "whole number"),
         (["prover=2", "prover=3"], "given twice"),
-        (["hub=2"], "a run has one hub: only prover and lean"),
+        (["hub=2"], "a run has one hub: only prover"),
         (["learner=2"], "a run has one learner"),
         (["provers=2"], "did you mean prover"),
-        (["cook=2"], "no role 'cook': prover and lean can be scaled"),
+        (["cook=2"], "no role .cook.: prover.* can be scaled"),
     ],
 )
 def test_nonsense(words, said):
@@ -135,13 +135,34 @@ def test_a_dry_run_shows_hours_and_does_nothing(pretended, capsys):
     capsys.readouterr()
     assert scale(pretended, "prover=6", "--dry-run") == 0
     said = capsys.readouterr().out
-    assert "#SBATCH --array=2-5" in said and "before: prover 2, lean 1; then: prover 6" in said
+    assert (
+        "#SBATCH --array=2-5" in said
+        and "before: prover 2, lean 1" in said
+        and "then: prover 6" in said
+    )
     assert "1 submissions, 4 jobs" in said and "0.7 cpu-hours" in said  # 4 elements, 10 minutes
     assert scale(pretended, "prover=1", "--dry-run", "--json") == 0
     row = json.loads(capsys.readouterr().out)
     assert row["ends"] == ["prover.1"] and row["jobs"] == []
     assert (pretended.folder / sites.FILE).read_bytes() == before
     assert calls(pretended, "sbatch") == [] and calls(pretended, "scancel") == []
+
+
+@pytest.mark.needs("registry_lean")
+def test_those_with_the_highest_numbers_are_asked_to_end(pretended, capsys):
+    begin(pretended)
+    (pretended.home / "bin" / "scancel").write_text(
+        '#!/bin/bash\necho "scancel $*" >> $HOME_OF_TEST/calls\n'
+    )  # who runs needs a while
+    assert scale(pretended, "prover=1", "--no-wait") == 0
+    assert "asked to end: prover 1" in capsys.readouterr().out
+    (taken,) = calls(pretended, "scancel")
+    assert "--state=PENDING" in taken and taken.endswith(f" {ids_of(pretended)['prover'].job}_1")
+    assert {path.name for path in (pretended.folder / "cancel").iterdir()} == {"prover.1"}
+    assert "prover.1" in status(pretended, capsys)  # until it has ended
+    assert scale(pretended, "prover=2") == 0
+    assert "note: prover 1 still end" in capsys.readouterr().err
+    assert calls(pretended, "sbatch") == []
 
 
 @pytest.mark.needs("registry_lean")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ class Change:
     before: Mapping[str, int]
     more: tuple[str, ...]
     fewer: tuple[str, ...]
+    ending: tuple[str, ...]  # that are wanted again, and have not ended since they were asked to
     lives: bool  # some job of the run runs or waits
 
 
@@ -46,6 +48,16 @@ def scale_jobs(run: Run, wanted: Mapping[str, int], *, wait: bool, as_json: bool
     if not change.lives:
         print(f"kept; no job runs or waits: leanfleet resume {shlex.quote(str(run.path))} submits")
         return EXIT_DONE
+    if change.site.jobs == "together":
+        sites.keep(run.path, before)
+        folder = shlex.quote(str(run.path))
+        raise ValueError(
+            "one job for all roles has as many elements as it began with: leanfleet cancel "
+            f"{folder}, scale, resume"
+        )
+    if change.ending:
+        shown = _shown(change.ending)
+        print(f"note: {shown} still end, and are to be back: scale again then", file=sys.stderr)
     made = []
     if change.more:
         try:
@@ -110,6 +122,7 @@ def show_scale(run: Run, wanted: Mapping[str, int], *, as_json: bool) -> int:
 
 def _change(run: Run, wanted: Mapping[str, int]) -> Change:
     """Raises ValueError: the run is over, or such numbers can't be; LeanStartError."""
+    from hpc import cancel
     from hpc.slurm import told
     from leanfleet.commands._cluster_launch import missing
     from leanfleet.roles import scaling, sites
@@ -125,6 +138,7 @@ def _change(run: Run, wanted: Mapping[str, int]) -> Change:
     living = {
         name for name, mine in ids.items() if any(states[id].lives for id in mine if id in states)
     }
+    asked_to_end = {name for name in cancel.asked(run.path) if _role(name) in wanted}
     asked = [name for name in missing(run, new, known) if _role(name) in wanted]
     fewer = [name for name in living if _number(name) >= wanted.get(_role(name), 1 << 62)]
     return Change(
@@ -132,6 +146,7 @@ def _change(run: Run, wanted: Mapping[str, int]) -> Change:
         scaling.numbers(run.config, site),
         tuple(sorted(asked, key=_place)),
         tuple(sorted(fewer, key=_place)),
+        tuple(sorted((living & asked_to_end) - {*fewer}, key=_place)),
         bool(living),
     )
 
