@@ -60,7 +60,7 @@ def supervise(step: Step, module: str, arguments: Sequence[str], logs: Path) -> 
     log = logs / f"srun.{attempt}.log"
     output = str(logs / f"rank.%t.{attempt}.log")
     begun = [
-        *slurm.words(step.ranks, step.nodes, output, step.more),
+        *slurm.words(step.ranks, step.nodes, output, (*step.place.srun, *step.more)),
         *(sys.executable, "-u", "-m", "leanfleet.roles.rank"),
         *("--meet", str(meetings), "--ranks", str(step.ranks)),
         *(["--interface", step.interface] if step.interface else []),
