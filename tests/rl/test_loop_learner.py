@@ -26,6 +26,7 @@ from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig, UntilConfig
 from leanfleet.rl.replay import Replay
 from leanfleet.rl.rounds import Rounds
+from leanfleet.roles import sites
 from leanfleet.train.config import DeepSpeedConfig
 from leanfleet.train.record import NAME, lines
 from leanfleet.train.transitions import Transition, write_shard
@@ -280,6 +281,32 @@ def test_two_ranks_learn_as_one_until_there_are_versions_enough(undisturbed, set
     for ours, theirs in zip(run.steps(), undisturbed.steps()[:STEPS], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     run.weights(1)
+
+
+def test_another_number_of_ranks_goes_on_in_the_middle_of_a_round(settings, tmp_path):
+    """Through DeepSpeed's universal checkpoint, by itself: the site says how many there are now."""
+    steps = 80
+    zero = {"deepspeed": DeepSpeedConfig(zero_stage=1), "round_steps": steps}
+    learner = settings.learner.model_copy(update={"ranks": 2, **zero})
+    changes = {"learner": learner, "until": UntilConfig(versions=1)}
+    config = settings.model_copy(update=changes)
+    run, whole = Running(tmp_path / "run", config), Running(tmp_path / "whole", config)
+    for each in (run, whole):
+        each.add(rows(FIRST, 0))
+    learner = run.start()
+    run.wait_for_step(5)
+    learner.send_signal(signal.SIGTERM)
+    run.end(learner)
+    stopped = run.steps()[-1]["step"]
+    assert 5 <= stopped < steps and not (run.folder / files.LEARNER / files.DONE).exists()
+    for each in (run, whole):
+        (each.folder / sites.FILE).write_text("name: local\nroles: {learner: {ranks: 1}}\n")
+        each.end(each.start())
+        assert each.done == {"version": 1, "step": steps}
+    ((of_run,), (of_whole,)) = run.of("stage"), whole.of("stage")
+    assert (of_run["ranks"], of_run["from"]) == (1, stopped) and of_whole["from"] == 0
+    for ours, theirs in zip(run.steps(), whole.steps(), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3), ours["step"]
 
 
 def test_a_loss_that_is_no_number_is_a_mistake(settings, tmp_path):
