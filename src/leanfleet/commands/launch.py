@@ -13,11 +13,13 @@ from leanfleet.commands._options import add_new_code, add_overrides, add_parser
 if TYPE_CHECKING:
     from leanfleet.config import Site
     from leanfleet.rl.config import RunConfig
+    from leanfleet.roles.begin import Run
 
 _EXAMPLES = """\
   leanfleet launch configs/learn.yaml                        # runs/NAME
   leanfleet launch configs/learn.yaml --out runs/second --set seed=2
   leanfleet launch configs/learn.yaml --dry-run              # what would be started
+  leanfleet launch configs/learn.yaml --out runs/fork --fork runs/learn --set hub.judges=4
   leanfleet launch configs/learn.yaml --smoke                # the same, tiny
   leanfleet launch configs/learn.yaml --set cluster=NAME     # at the site configs/sites/NAME.yaml
 
@@ -34,6 +36,12 @@ def register(subparsers) -> None:
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="such as configs/learn.yaml")
     parser.add_argument("--out", type=Path, metavar="RUN", help="default: runs/NAME")
+    parser.add_argument(
+        "--fork",
+        type=Path,
+        metavar="RUN",
+        help="go on from what RUN has come to, as configured here",
+    )
     add_overrides(parser, "seed=2")
     parser.add_argument("--smoke", action="store_true", help="with the changes under `smoke`")
     parser.add_argument(
@@ -47,7 +55,6 @@ def register(subparsers) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hpc.run_lock import alone_in
     from leanfleet.commands._launching import EXIT_DONE, show_plan, supervise
-    from leanfleet.roles.begin import begin
     from leanfleet.roles.plan import plan
     from leanfleet.roles.preflight import check, machine
     from leanfleet.roles.sites import named
@@ -67,9 +74,32 @@ def _run(arguments: argparse.Namespace) -> int:
     for note in machine(processes, folder).notes:
         print(f"note: {note}", file=sys.stderr)
     with alone_in(folder):
-        run, is_new = begin(folder, config, lean.version)
+        run, is_new = _begin(arguments, folder, config, lean.version)
         print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
         return supervise(run, processes, as_json=arguments.json)
+
+
+def _begin(
+    arguments: argparse.Namespace, folder: Path, config: RunConfig, lean: str
+) -> tuple[Run, bool]:
+    """Inside the lock of `folder`."""
+    from hpc import run_folder
+    from hpc.run_lock import alone_in
+    from leanfleet.roles.begin import begin
+    from leanfleet.roles.fork import begin_fork, read, told
+
+    if arguments.fork is None:
+        return begin(folder, config, lean)
+    source = arguments.fork.absolute()
+    if source == folder:
+        raise ValueError("--fork: a run is no fork of itself; give another --out")
+    run_folder.read(source)  # a lock makes the folder that it is in
+    with alone_in(source):  # nobody writes there meanwhile
+        run, is_new = begin_fork(folder, source, config, lean)
+    forked = read(folder)
+    assert forked is not None
+    print("\n".join(told(forked)), file=sys.stderr)
+    return run, is_new
 
 
 def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, folder: Path) -> int:
@@ -78,7 +108,6 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
     from hpc.slurm.commands import needed
     from hpc.slurm.script import check_folder
     from leanfleet.commands._cluster_launch import plan_jobs, submit_jobs
-    from leanfleet.roles.begin import begin
     from leanfleet.roles.preflight import check
     from leanfleet.roles.sites import keep
     from leanfleet.roles.snapshot import take
@@ -94,7 +123,7 @@ def _on_slurm(arguments: argparse.Namespace, config: RunConfig, site: Site, fold
         )
     lean = check(config, (), folder, Path.cwd())
     with alone_in(folder):
-        run, is_new = begin(folder, config, lean.version)
+        run, is_new = _begin(arguments, folder, config, lean.version)
         keep(folder, site)
         print(f"{'begins' if is_new else 'goes on'}: {folder}", file=sys.stderr)
         for line in take(run, site, new=arguments.new_code, dry=arguments.dry_run):

@@ -4,6 +4,7 @@ run.json             id, format, content hashes of what the run began with (hpc/
 config.yaml          the run's configuration, resolved
 theorems.jsonl       the run's theorems, as they were when it began; probe.jsonl: the probe's
 code.json            versions of what runs it
+fork.json            of a fork: what it goes on from, and by what its configuration differs
 snapshot.json        the code and environment of its jobs of Slurm: code/ID, environment/ID; python is
                      the script that they start with (hpc/run_code.py)
 site.yaml            where it was launched last, other than here; jobs.json, tasks/ROLE.TASK.json,
@@ -27,7 +28,7 @@ summary.json report.html
 from __future__ import annotations
 
 CONFIG, CODE = "config.yaml", "code.json"
-PROBE = "probe.jsonl"
+PROBE, FORK = "probe.jsonl", "fork.json"
 CLOCK = "hub.json"  # seconds that hubs of the run have been at work
 KEYS, ENDPOINTS = "keys", "endpoints"
 JOURNAL, REPLAY = "journal", "replay"

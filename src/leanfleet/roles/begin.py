@@ -34,8 +34,8 @@ class Run:
         return self.folder.path
 
 
-def begin(path: Path, config: RunConfig, lean: str = "") -> tuple[Run, bool]:
-    """The run in `path`, and whether it is new. `lean`: which one, for code.json.
+def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> tuple[Run, bool]:
+    """The run in `path`, and whether it is new. `lean`: which one, for code.json. `fork`: fork.json.
 
     To be called inside `hpc.run_lock.alone_in(path)`. Raises ValueError for theorems that can't be
     read, and for a folder with anything else in it.
@@ -49,6 +49,8 @@ def begin(path: Path, config: RunConfig, lean: str = "") -> tuple[Run, bool]:
         if not probe:
             raise ValueError(f"evaluate.theorems: {config.evaluate.theorems} has none")
         copies[files.PROBE] = lines(probe)
+    if fork:
+        copies[files.FORK] = fork
     contents = run_folder.Contents(
         config.name,
         dump_config(config),
@@ -66,6 +68,11 @@ def open_run(path: Path) -> Run:
     text = run_folder.config_text(folder)
     for name in folder.began.files:
         run_folder.file_bytes(folder, name)  # is what it was
+    if files.FORK in folder.began.files and not (folder.path / files.JOURNAL).is_dir():
+        raise ValueError(
+            f"{folder.path} is a fork that was cut off before it had all it goes on from: give the "
+            "command that began it (launch … --fork) again"
+        )
     return Run(folder, parse(RunConfig, text, str(folder.path / files.CONFIG)))
 
 
