@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from leanfleet.cli import main
+from leanfleet.progress import Silent
+from leanfleet.theorems.named import named
+from leanfleet.train.learn import Learning, Means
 from leanfleet.train.learn_config import load_learn_config, resolved
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +72,18 @@ def test_from_theorems_to_a_comparison_and_again(tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in out.rglob("results.jsonl")}
     assert main(command) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("results.jsonl")} == before
+
+    # Another seed goes on from the same collection, without Lean.
+    overrides = [*command[7::2], "seed=9", f"collect.copy_of={out / 'collect'}"]
+    config = load_learn_config(CONFIG, overrides)
+    learning = Learning(config, tmp_path / "second", Means(None, None), named, Silent())
+    learning._collect()
+    learning._collect()
+    rows = (tmp_path / "second" / "collect" / "transitions.parquet").read_bytes()
+    assert rows == (out / "collect" / "transitions.parquet").read_bytes()
+    (out / "collect" / "results.jsonl").write_bytes(b"")
+    with pytest.raises(ValueError, match="is not finished"):
+        Learning(config, tmp_path / "third", Means(None, None), named, Silent())._collect()
 
     assert main([*command, "--set", "seed=5"]) == 2
     said = capsys.readouterr().err

@@ -16,6 +16,7 @@ is reached and networks are asked is the caller's.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -102,6 +103,9 @@ class Learning:
 
     def _collect(self) -> None:
         wanted = self.config.collect
+        if wanted.copy_of is not None:
+            _copy_collected(Path(wanted.copy_of), self.folder / "collect")
+            return
         self.report.note(f"collect: {wanted.theorems}, the menu, {wanted.simulations} simulations")
         benchmark = self.theorems(wanted.theorems, wanted.limit)
         settings = self._settings(
@@ -256,6 +260,20 @@ def _check_menu(folder: Path, config: LearnConfig) -> None:
             f"evaluate.menu: {folder} was measured with {'; '.join(differing)}; leave the key out, "
             "and the menu is evaluated in this run"
         )
+
+
+def _copy_collected(source: Path, target: Path) -> None:
+    """What another run has collected. Raises ValueError: it has not, or not to the end."""
+    if (target / SHARD).exists():
+        return
+    manifest = read_manifest(source)
+    done = sum(row.outcome is not Class.ERROR for row in last_rows(read_rows(source)).values())
+    if not (source / SHARD).exists() or done < manifest.theorems * manifest.settings.attempts:
+        raise ValueError(f"collect.copy_of: {source} is not finished: run its experiment again")
+    aside = target.with_suffix(".copying")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(source, aside)
+    aside.rename(target)
 
 
 def _write_texts(folder: Path) -> None:

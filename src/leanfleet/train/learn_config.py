@@ -23,6 +23,7 @@ class CollectConfig(Section):
     simulations: int = Field(24, ge=1)
     attempts: int = Field(1, ge=1, le=1000)
     noise: float = Field(0.0, ge=0, le=100)  # on log priors, so that attempts differ
+    copy_of: str | None = None  # the collect/ of another run, taken instead of searching
 
 
 class EvaluateConfig(Section):
