@@ -6,6 +6,7 @@ import json
 
 import pytest
 from test_accounting import run, slurm  # noqa: F401 (fixtures)
+from test_run_on_slurm import runs, status  # noqa: F401 (a fixture)
 
 from hpc import disks
 from hpc.slurm import told
@@ -71,3 +72,25 @@ def test_launch_notes_a_disk_of_its_own(request, tmp_path, monkeypatch, capsys):
         assert cli.main(words) == 0
         said = capsys.readouterr().err
         assert (f"is on a disk ({kind})" in said) is noted, said
+
+
+@pytest.mark.needs("slurm", "registry_lean")
+@pytest.mark.timeout(300)
+def test_nodes_of_a_real_cluster_that_do_not_see_the_folder(request, capsys):
+    """It is elsewhere when the jobs start, and back when somebody asks."""
+    tried = request.getfixturevalue("runs")
+    partition = ("scontrol", "update", "partitionname=cpu")
+    tried.cluster.run(*partition, "state=down")
+    try:
+        assert tried.launch() == 0
+        tried.folder.rename(tried.home / "elsewhere")
+    finally:
+        tried.cluster.run(*partition, "state=up")
+    tried.wait(lambda: set(tried.states().values()) == {"FAILED"})
+    (tried.home / "elsewhere").rename(tried.folder)
+    rows = status(tried, capsys)
+    assert {row["state"] for row in rows.values()} == {"never ran"}
+    for row in rows.values():
+        assert f"job {row['job']} ended on cpu" in row["error"] and "doctor" in row["error"]
+    assert cli.main(["resume", str(tried.folder)]) == 0
+    tried.wait(lambda: tried.begins() == 6)
