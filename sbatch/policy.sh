@@ -3,6 +3,7 @@
 # As `launch` submits it for configs/quickstart.yaml (docs/slurm.md, *By hand*).
 #   sbatch sbatch/policy.sh RUN
 
+#SBATCH --array=0
 #SBATCH --cpus-per-task=1
 #SBATCH --job-name=leanfleet:policy
 #SBATCH --mem=1000M

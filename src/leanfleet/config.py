@@ -168,6 +168,10 @@ class SiteLean(SiteRole):
     servers: int = Field(1, ge=1, le=10_000)  # elements of the array, each with its own pool
 
 
+class SitePolicy(SiteRole):
+    servers: int = Field(1, ge=1, le=10_000)  # elements of the array; clients spread over them
+
+
 class SiteProver(SiteRole):
     worlds: int | None = Field(None, ge=1, le=100_000)  # elements of the array; None: prover.worlds
 
@@ -179,7 +183,7 @@ class SiteLearner(SiteRole):
 class SiteRoles(Section):
     hub: SiteRole = SiteRole()
     learner: SiteLearner = SiteLearner()
-    policy: SiteRole = SiteRole()
+    policy: SitePolicy = SitePolicy()
     lean: SiteLean = SiteLean()
     prover: SiteProver = SiteProver()
     evaluator: SiteRole = SiteRole()

@@ -44,6 +44,7 @@ roles:
   learner: {gpus: 2, partition: gpu, minutes: 60, constraint: "a100&nvlink"}
   prover: {nodes: 2}
   lean: {servers: 3, memory_mb: 9000}
+  policy: {servers: 2}
 """
 
 
@@ -75,8 +76,21 @@ def test_provers_are_an_array_of_mpi_worlds_of_which_some_may_be_wanted(config, 
     assert some["prover"] == (GOLDEN / "prover.sh").read_text()
 
 
-def test_all_roles_as_one_heterogeneous_job(config, site):
-    found = together(config, site, FOLDER)
+TOGETHER = """\
+name: far
+launcher: slurm
+jobs: together
+partition: cpu
+setup: [module load cuda]
+roles:
+  learner: {gpus: 2, partition: gpu, minutes: 60, constraint: "a100&nvlink"}
+  prover: {nodes: 2}
+  lean: {servers: 3}
+"""
+
+
+def test_all_roles_as_one_heterogeneous_job(config):
+    found = together(config, parse(Site, TOGETHER, "far.yaml"), FOLDER)
     shown = whole.text(found, FOLDER / "logs" / "slurm")
     assert shown == (GOLDEN / "whole.sh").read_text()
     assert found.minutes == 60  # the learner's, since its end is the end of all
@@ -94,6 +108,7 @@ def test_each_role_is_a_submission_and_lean_has_as_many_servers_as_the_site_says
     found = jobs(config, site, FOLDER)
     assert [job.name for job in found] == ["lean", "hub", "policy", "learner", "prover"]
     assert found[0].elements == (0, 1, 2) and found[0].is_array and not found[1].is_array
+    assert found[2].elements == (0, 1) and found[2].is_array
     assert found[0].parameters["mem"] == "9000M"
 
 
@@ -118,6 +133,7 @@ def lines(script: str) -> list[str]:
     for there in ("/RUN", '"${1:?which RUN}"'):
         script = script.replace(f" {there} --task", " RUN --task")
         script = script.replace(f" whole {there}\n", " whole RUN\n")
+        script = script.replace(f"notices={there}/", "notices=RUN/")
     script = script.replace('bash "$1/python"', "bash /RUN/python")
     script = script.replace("=quickstart:", "=leanfleet:")
     ignored = re.compile("#SBATCH --output|# |#!|$")
@@ -234,6 +250,6 @@ def test_a_machine_without_slurm_shows_scripts_and_launches_none(tmp_path, capsy
     assert not (tmp_path / "run").exists()
     assert cli.main([*words, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "5 submissions, 10 jobs; all at once: 35 CPUs, 2 GPUs" in said
+    assert "5 submissions, 11 jobs; all at once: 36 CPUs, 2 GPUs" in said
     assert "until.minutes: 120" in said and "4.0 gpu-hours" in said
     assert (tmp_path / "run" / "sbatch" / "hub.sh").read_text() in said

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from leanfleet.rl.config import RunConfig
 
 PROGRAM = ("-u", "-m", "leanfleet.cli", "task")  # after the Python of the run
-ARRAYS = ("lean", "prover")
+ARRAYS = ("lean", "policy", "prover")
 SCRIPTS = "sbatch"  # folder of the run: ROLE.sh
 TASK_MB = 200  # resident, with room: what keeps a role's process running
 LOGS = "slurm"  # folder inside the run's logs: what jobs say before and besides their role
@@ -28,7 +28,14 @@ LOGS = "slurm"  # folder inside the run's logs: what jobs say before and besides
 def processes(config: RunConfig, site: Site, folder: Path) -> tuple[RoleProcess, ...]:
     """What the jobs run."""
     roles = site.roles
-    return plan(config, folder, roles.lean.servers, roles.prover.worlds, roles.learner.ranks)
+    return plan(
+        config,
+        folder,
+        roles.lean.servers,
+        roles.prover.worlds,
+        roles.learner.ranks,
+        roles.policy.servers,
+    )
 
 
 def jobs(
@@ -51,7 +58,11 @@ def jobs(
 def whole(config: RunConfig, site: Site, folder: Path) -> Whole:
     """All of them as one job. The hub's component, which is small, carries its script."""
     found = sorted(jobs(config, site, folder), key=lambda job: job.name != "hub")
-    return Whole(tuple(found), (*_program(folder), NAME, str(folder)))
+    return Whole(tuple(found), (*_program(folder), NAME, str(folder)), notices(folder))
+
+
+def notices(folder: Path) -> Path:
+    return folder / SCRIPTS / "ends"
 
 
 def _program(folder: Path) -> tuple[str, ...]:

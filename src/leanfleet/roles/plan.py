@@ -62,6 +62,7 @@ def plan(
     lean_servers: int = 1,
     worlds: int | None = None,
     learner_ranks: int | None = None,
+    policy_servers: int = 1,
 ) -> tuple[RoleProcess, ...]:
     """The processes of the run in `folder` (absolute). They may start in any order.
 
@@ -82,7 +83,10 @@ def plan(
     found = [
         *(process("lean", n, cores=searching, memory_mb=memory) for n in range(lean_servers)),
         process("hub", cores=1, memory_mb=HUB_MB, losable=False),
-        process("policy", cores=config.policy.threads or 1, memory_mb=TORCH_MB),
+        *(
+            process("policy", n, cores=config.policy.threads or 1, memory_mb=TORCH_MB)
+            for n in range(policy_servers)
+        ),
         process(
             "learner",
             cores=own_ranks * (learner.threads or 1),

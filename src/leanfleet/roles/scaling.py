@@ -16,7 +16,8 @@ from leanfleet.roles.plan import STAGES
 if TYPE_CHECKING:
     from leanfleet.rl.config import RunConfig
 
-KEYS = {"prover": "worlds", "lean": "servers"}  # of the site's roles.ROLE
+KEYS = {"prover": "worlds", "lean": "servers", "policy": "servers"}  # of the site's roles.ROLE
+_KEYS = "prover, lean and policy"
 
 
 def read(words: Sequence[str]) -> dict[str, int]:
@@ -43,9 +44,9 @@ def _check_role(role: str) -> None:
     if role in KEYS:
         return
     if role in STAGES:
-        raise ValueError(f"a run has one {role}: only {' and '.join(KEYS)} can be scaled")
+        raise ValueError(f"a run has one {role}: only {_KEYS} can be scaled")
     near = difflib.get_close_matches(role, KEYS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"{' and '.join(KEYS)} can be scaled"
+    hint = f"did you mean {near[0]}?" if near else f"{_KEYS} can be scaled"
     raise ValueError(f"there is no role {role!r}: {hint}")
 
 
@@ -55,6 +56,7 @@ def numbers(config: RunConfig, site: Site) -> dict[str, int]:
     return {
         "prover": config.prover.worlds if worlds is None else worlds,
         "lean": site.roles.lean.servers,
+        "policy": site.roles.policy.servers,
     }
 
 
