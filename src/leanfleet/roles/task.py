@@ -76,6 +76,7 @@ class _Task:
             _check_python(self.run.path)
             if self.place.in_slurm:
                 asked = getattr(self.site.roles, self.process.role).gpus
+                asked = 0 if self.place.whole else asked  # a component's step may not say its GPUs
                 preflight.check_node(self.run.path, asked, self.place.gpus)
             address = here.address(self.place, self.site.interface)
         except ValueError as error:
