@@ -69,15 +69,20 @@
 #SBATCH --time=240
 
 # setup
+notices="${1:?which RUN}"/sbatch/ends
 # Tasks of a component: ITS NUMBER, HOW MANY, CPUS of each, CPUS of a rank, COMMAND
 tasks() {
     srun --het-group="$1" --nodes="$2" --ntasks="$2" --ntasks-per-node=1 --cpus-per-task="$3" \
         --overlap --mem=0 --mpi=none --input=none --unbuffered --wait=0 --kill-on-bad-exit=0 \
         --export="ALL,HPC_HET_GROUP=$1,HPC_RANK_CPUS=$4" bash -c 'exec "$@" "$SLURM_PROCID"' - "${@:5}" &
 }
-# Before the end all tasks hear of it, through their srun. SIGTERM comes to them by itself.
+# Before the end all tasks are told. SIGTERM comes to them by itself.
 ends='' lost=''
-stop() { ends=1; kill -USR2 $(jobs -pr) 2>/dev/null; }
+stop() {
+    ends=1
+    { mkdir -p "$notices" && : > "$notices/$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}"; } ||
+        kill -USR2 $(jobs -pr) 2>/dev/null
+}
 trap stop USR2
 trap 'ends=1' TERM
 

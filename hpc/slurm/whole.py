@@ -1,9 +1,13 @@
 """Several jobs as one heterogeneous job, a component each: the text that sbatch gets.
 
 The components are the separate jobs' own parameters; an array becomes a component with that many times
-the nodes. The script runs in the first component and starts each component's tasks with srun. It hands
-the signal before the end on to them, and when all have ended runs a last program, which decides whether
-the job goes on. Knows no roles.
+the nodes. The script runs in the first component and starts each component's tasks with srun. Before
+the end it writes a notice, for which they look, and when all have ended runs a last program, which
+decides whether the job goes on. Knows no roles.
+
+    NOTICES/JOB.RESTARTS   this start of the job is to end soon
+
+A signal through srun would reach all processes of a task at once, and these end in an order.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpc.slurm.here import CPUS, GROUP
+from hpc.slurm.here import CPUS, GROUP, Here
 from hpc.slurm.script import ELEMENT, Job, check_folder, command, executor
 
 NAME = "whole"
@@ -29,9 +33,13 @@ tasks() {{
         --overlap --mem=0 --mpi=none --input=none --unbuffered --wait=0 --kill-on-bad-exit=0 \\
         --export="ALL,{GROUP}=$1,{CPUS}=$4" bash -c 'exec "$@" "$SLURM_PROCID"' - "${{@:5}}" &
 }}
-# Before the end all tasks hear of it, through their srun. SIGTERM comes to them by itself.
+# Before the end all tasks are told. SIGTERM comes to them by itself.
 ends='' lost=''
-stop() {{ ends=1; kill -USR2 $(jobs -pr) 2>/dev/null; }}
+stop() {{
+    ends=1
+    {{ mkdir -p "$notices" && : > "$notices/$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}"; }} ||
+        kill -USR2 $(jobs -pr) 2>/dev/null
+}}
 trap stop USR2
 trap 'ends=1' TERM
 """
@@ -51,10 +59,11 @@ fi
 @dataclass(frozen=True)
 class Whole:
     """Jobs of one run, the one whose component runs the script first. `last`: a command line, run when
-    no task is left."""
+    no task is left. `notices`: a folder on a disk that all nodes see."""
 
     jobs: tuple[Job, ...]
     last: tuple[str, ...]
+    notices: Path
 
     @property
     def minutes(self) -> int:
@@ -80,11 +89,16 @@ def text(whole: Whole, logs: Path) -> str:
     parts = [
         "#!/bin/bash\n",
         "\n#SBATCH hetjob\n".join(headers),
-        f"\n# setup\n{setup}{_TASKS}",
+        f"\n# setup\n{setup}notices={shlex.quote(str(whole.notices))}\n{_TASKS}",
         f"\n# commands\n{starts}",
         f"\n{_WAIT}{_exec(whole.last)}\n",
     ]
     return "".join(parts)
+
+
+def is_told_to_end(notices: Path, place: Here) -> bool:
+    """Of the job that this task is in."""
+    return bool(place.whole) and (notices / f"{place.whole}.{place.restarts}").exists()
 
 
 def _header(whole: Whole, number: int, logs: Path) -> str:

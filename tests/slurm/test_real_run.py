@@ -42,52 +42,81 @@ mpi: pmi2
 """
 
 
-def test_a_run_loses_its_provers_and_its_hub_on_the_way_and_every_game_is_accounted_for(
-    tmp_path, cluster, capsys
-):
-    (tmp_path / "sites").mkdir()
-    (tmp_path / "sites" / "tests.yaml").write_text(SITE)
-    (tmp_path / "theorems.jsonl").write_text(THEOREMS)
-    file, folder = tmp_path / "tried.yaml", tmp_path / "run"
-    file.write_text(CONFIG.format(theorems=tmp_path / "theorems.jsonl"))
-    first_id = cluster.next_id()
-    deadline = time.monotonic() + PATIENCE
+class Run:
+    """A run of real roles."""
 
-    def wait(condition) -> None:
+    def __init__(self, home, cluster, capsys) -> None:
+        self.home, self.folder, self.cluster, self.capsys = home, home / "run", cluster, capsys
+        self.first_id, self.deadline = cluster.next_id(), time.monotonic() + PATIENCE
+
+    def launch(self, more: str = "") -> None:
+        (self.home / "sites").mkdir()
+        (self.home / "sites" / "tests.yaml").write_text(SITE + more)
+        (self.home / "theorems.jsonl").write_text(THEOREMS)
+        file = self.home / "tried.yaml"
+        file.write_text(CONFIG.format(theorems=self.home / "theorems.jsonl"))
+        assert cli.main(["launch", str(file), "--out", str(self.folder)]) == 0
+
+    def wait(self, condition) -> None:
         while not condition():
-            if time.monotonic() >= deadline:
-                logs = [path.read_text()[-600:] for path in sorted(folder.glob("logs/**/*.*"))]
+            if time.monotonic() >= self.deadline:
+                logs = [path.read_text()[-600:] for path in sorted(self.folder.glob("logs/**/*.*"))]
                 pytest.fail(
-                    "waited in vain:\n" + cluster.run("squeue", "-t", "all") + "".join(logs)
+                    "waited in vain:\n" + self.cluster.run("squeue", "-t", "all") + "".join(logs)
                 )
             time.sleep(0.5)
 
-    def job(role: str) -> str:
-        capsys.readouterr()
-        assert cli.main(["status", str(folder), "--json"]) == 0
-        rows = json.loads(capsys.readouterr().out)["jobs"]
-        return next(row["job"] for row in rows if row["role"] == role)
+    def status(self, *words: str) -> dict:
+        self.capsys.readouterr()
+        assert cli.main(["status", str(self.folder), "--json", *words]) == 0
+        return json.loads(self.capsys.readouterr().out)
 
-    assert cli.main(["launch", str(file), "--out", str(folder)]) == 0
-    wait(lambda: (folder / files.ENDPOINTS / "hub.0.json").exists())
-    wait(lambda: "games running" in _log(folder, "prover.0.0"))
+    def job(self, role: str) -> str:
+        return next(row["job"] for row in self.status()["jobs"] if row["role"] == role)
+
+    def log(self, name: str) -> str:
+        path = self.folder / "logs" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def plays(self) -> bool:
+        there = (self.folder / files.ENDPOINTS / "hub.0.json").exists()
+        return there and "games running" in self.log("prover.0.0")
+
+    def ends_with_every_game_accounted_for(self) -> None:
+        over = {"COMPLETED", "CANCELLED"}
+        self.wait(lambda: set(self.cluster.states(self.first_id).values()) <= over)
+        row = self.status("--audit")
+        assert row["over"] and row["audit"]["reconcile"] and row["audit"]["notes"] == []
+        assert row["audit"]["counts"]["proofs"] >= 1 and row["audit"]["counts"]["to_judge"] == 0
+        states = {f"{each['role']}.{each['task']}": each["state"] for each in row["jobs"]}
+        assert set(states.values()) == {"done"}, states
+
+
+@pytest.fixture
+def run(tmp_path, cluster, capsys) -> Run:
+    return Run(tmp_path, cluster, capsys)
+
+
+def test_a_run_loses_its_provers_and_its_hub_on_the_way_and_every_game_is_accounted_for(run):
+    run.launch()
+    run.wait(run.plays)
     # As before its time limit: the ranks hear of it through srun, and have time to hand back.
-    cluster.run("scancel", "--signal=USR2", "--batch", job("prover"))
-    wait(lambda: (folder / "logs" / "prover.0.1.log").exists())
-    first_log = _log(folder, "prover.0.0")
+    run.cluster.run("scancel", "--signal=USR2", "--batch", run.job("prover"))
+    run.wait(lambda: (run.folder / "logs" / "prover.0.1.log").exists())
+    first_log = run.log("prover.0.0")
     assert "stopping" in first_log and "forcing" not in first_log  # srun's word for a kill
-    cluster.run("scontrol", "requeue", job("hub"))
-    wait(lambda: set(cluster.states(first_id).values()) <= {"COMPLETED", "CANCELLED"})
-
-    capsys.readouterr()
-    assert cli.main(["status", str(folder), "--audit", "--json"]) == 0
-    row = json.loads(capsys.readouterr().out)
-    assert row["over"] and row["audit"]["reconcile"] and row["audit"]["notes"] == []
-    assert row["audit"]["counts"]["proofs"] >= 1 and row["audit"]["counts"]["to_judge"] == 0
-    states = {f"{each['role']}.{each['task']}": each["state"] for each in row["jobs"]}
-    assert set(states.values()) == {"done"}, states
+    run.cluster.run("scontrol", "requeue", run.job("hub"))
+    run.ends_with_every_game_accounted_for()
 
 
-def _log(folder, name: str) -> str:
-    path = folder / "logs" / f"{name}.log"
-    return path.read_text() if path.exists() else ""
+def test_one_job_for_all_roles_is_queued_again_on_the_way(run):
+    run.launch("jobs: together\npartition: all\n")
+    run.wait(run.plays)
+    whole = run.job("prover").partition("+")[0]
+    run.cluster.run("scancel", "--signal=USR2", "--batch", whole)
+    second = run.folder / "logs" / "prover.0.1.log"
+    run.wait(lambda: run.cluster.nudge() or second.exists())
+    first_log = run.log("prover.0.0")
+    assert "stopping" in first_log and "forcing" not in first_log
+    run.ends_with_every_game_accounted_for()
+    assert {row["requeues"] for row in run.status()["jobs"]} == {1}

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ import pytest
 from hpc.run_lock import alone_in
 from hpc.slurm import told
 from hpc.slurm.here import enter, here
+from hpc.slurm.script import ELEMENT, Job
 from hpc.slurm.told import Over, Told
+from hpc.slurm.whole import Whole, is_told_to_end, text
 from leanfleet import cli
 from leanfleet.config import Site, parse
 from leanfleet.rl.config import load_run_config
@@ -274,6 +279,64 @@ def test_where_neither_works_each_task_says_so(inside, capsys):
     assert "leanfleet resume" in told.read(inside.folder, "hub.0").error
 
 
+# --- the script itself ------------------------------------------------------------------------------
+
+SRUN = """#!/bin/bash
+while [ "${1#--}" != "$1" ]; do shift; done
+SLURM_PROCID=0 exec "$@"
+"""
+UNTIL_TOLD = 'while [ ! -e "$notices/17.2" ]; do sleep 0.05; done; touch "$notices/left.$0"'
+
+
+@pytest.fixture
+def script(tmp_path):
+    """`script(first=…, second=…)` starts it with what each component runs; srun only pretends."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "srun").write_text(SRUN)
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    notices = tmp_path / "it's"
+
+    def start(**commands: str) -> subprocess.Popen:
+        path = tmp_path / "whole.sh"
+        parameters = {"job_name": "x", "time": 9, "nodes": 1, "ntasks_per_node": 1}
+        jobs = [
+            Job(name, ("bash", "-c", does, name, ELEMENT), {**parameters, "cpus_per_task": 1})
+            for name, does in commands.items()
+        ]
+        last = ("touch", str(tmp_path / "last"))
+        path.write_text(text(Whole(tuple(jobs), last, notices), tmp_path))
+        environment = {
+            **{"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "17"},
+            **{"SLURM_RESTART_COUNT": "2", "notices": str(notices)},
+        }
+        return subprocess.Popen(["bash", str(path)], env=environment)
+
+    return start
+
+
+def test_the_script_waits_for_all_and_then_runs_its_last_program(script, tmp_path):
+    assert script(first="true", second="sleep 0.3").wait(30) == 0
+    assert (tmp_path / "last").exists() and not (tmp_path / "it's").exists()
+
+
+def test_near_its_end_the_script_tells_all_and_waits_for_them(script, tmp_path):
+    ready = f"touch {tmp_path}/$0; "
+    running = script(first=ready + UNTIL_TOLD, second=ready + UNTIL_TOLD)
+    deadline = time.monotonic() + 30
+    while not all((tmp_path / name).exists() for name in ("first", "second")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(signal.SIGUSR2)
+    assert running.wait(30) == 0
+    found = {path.name for path in (tmp_path / "it's").iterdir()}
+    assert found == {"17.2", "left.first", "left.second"} and (tmp_path / "last").exists()
+
+
+def test_a_component_that_can_t_begin_takes_the_others_with_it_for_good(script, tmp_path):
+    assert script(first=UNTIL_TOLD, second="exit 3").wait(30) == 1
+    assert (tmp_path / "it's" / "left.first").exists() and not (tmp_path / "last").exists()
+
+
 # --- the order of leaving, and where a task is ------------------------------------------------------
 
 
@@ -297,7 +360,7 @@ def test_servers_stay_until_those_have_left_who_need_them_or_time_runs_out(insid
     assert leaves(0.0) == {"prover", "learner", "hub", "policy", "lean"}
 
 
-def test_a_task_finds_its_component_and_leaves_its_step_behind():
+def test_a_task_finds_its_component_and_leaves_its_step_behind(tmp_path):
     environment = {
         **{"SLURM_JOB_ID": "17", "SLURM_HET_SIZE": "5", "SLURM_JOB_ID_HET_GROUP_4": "21"},
         **{"SLURM_STEP_ID": "3", "SLURM_PROCID": "1", "SLURM_MEM_PER_NODE": "0", "SRUN_DEBUG": "3"},
@@ -313,6 +376,9 @@ def test_a_task_finds_its_component_and_leaves_its_step_behind():
     assert kept <= set(environment)
     gone = {"SLURM_STEP_ID", "SLURM_PROCID", "SLURM_MEM_PER_NODE", "SRUN_DEBUG", "SLURM_OVERLAP"}
     assert not (gone | {"SLURM_EXPORT_ENV", "HPC_HET_GROUP"}) & set(environment)
+    assert not is_told_to_end(tmp_path, place)
+    (tmp_path / "17.3").touch()
+    assert is_told_to_end(tmp_path, place)
     before = dict(environment)
     enter(environment)
     assert environment == before  # its children are in the same place

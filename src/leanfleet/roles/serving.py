@@ -46,11 +46,13 @@ class Address:
 
 
 def stop_signal() -> asyncio.Event:
-    """Set by SIGTERM, SIGINT and SIGUSR2 from now on: the last is what srun passes on."""
+    """Set by SIGTERM, SIGINT and SIGUSR2 from now on: the last is what srun passes on. One that is
+    ignored stays so (leanfleet.roles.task)."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-        loop.add_signal_handler(number, stopped.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stopped.set)
     return stopped
 
 

@@ -98,7 +98,7 @@ class _Task:
         )
         return self._conclude(self.supervisor.run(self._tick))
 
-    def _hear(self, number: int, _frame: object) -> None:
+    def _hear(self, *_: object) -> None:
         if self.near_end is None:
             self.near_end = time.monotonic()
 
@@ -114,7 +114,7 @@ class _Task:
         return Wanted(
             role=process.role,
             task=process.task,
-            argv=(*self._srun(), *plain.argv) if is_world else plain.argv,
+            argv=(*(self._srun() if is_world else self._deaf()), *plain.argv),
             env={**process.env, here.ADDRESS: address},
             losable=process.losable,
             finite=True,
@@ -122,6 +122,10 @@ class _Task:
             patience=PATIENCE.get(process.role, USUAL_PATIENCE),
             stop=signal.SIGUSR2 if is_world else signal.SIGTERM,  # which srun takes for a kill
         )
+
+    def _deaf(self) -> tuple[str, ...]:
+        """In a component a signal of Slurm's reaches all processes, also those whose turn is later."""
+        return ("bash", "-c", "trap '' USR2; exec \"$@\"", "-") if self.place.whole else ()
 
     def _srun(self) -> tuple[str, ...]:
         """Starts the ranks of an MPI world on the nodes of this job."""
@@ -137,6 +141,8 @@ class _Task:
     def _asked(self) -> Collection[str]:
         """Its own name when it is to stop."""
         name = self.process.name
+        if whole.is_told_to_end(self.run.path, self.place):
+            self._hear()
         if self.near_end is not None and self._may_leave(time.monotonic() - self.near_end):
             self.why = Over.QUEUED
         elif cancel.asked(self.run.path) & {name, self.process.role}:

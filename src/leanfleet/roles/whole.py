@@ -17,6 +17,7 @@ from hpc.slurm import here, queue, requeue, told
 from hpc.slurm.commands import Unavailable
 from hpc.slurm.told import Over, Told
 from hpc.slurm.whole import NAME
+from hpc.slurm.whole import is_told_to_end as told_to_end
 from leanfleet.roles import jobs, sites
 from leanfleet.roles.begin import open_run
 from leanfleet.roles.plan import STAGES, RoleProcess
@@ -27,6 +28,11 @@ FOR_GOOD = (Over.DONE, Over.CANCELLED, Over.FAILED, Over.STOPPED)
 # hand their games back to the hub; Lean judges the last claims.
 PATIENCE = {"hub": 0.3, "policy": 0.6, "lean": 0.6}
 TAKEN_SECONDS = 60.0  # that Slurm gets to end a job that it has queued again
+
+
+def is_told_to_end(folder: Path, place: here.Here) -> bool:
+    """Is the job of this task to end soon?"""
+    return told_to_end(jobs.notices(folder), place)
 
 
 def may_leave(

@@ -1,88 +1,83 @@
 #!/bin/bash
 # hub
-#SBATCH --account=logic
 #SBATCH --cpus-per-task=1
-#SBATCH --exclude=node7
 #SBATCH --job-name=tried:hub
 #SBATCH --mem=600M
-#SBATCH --no-requeue
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --open-mode=append
 #SBATCH --output='/runs/it is/logs/slurm/whole.%j.out'
 #SBATCH --partition=cpu
-#SBATCH --signal=B:USR2@300
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
 #SBATCH --time=60
 
 #SBATCH hetjob
 # lean
-#SBATCH --account=logic
 #SBATCH --cpus-per-task=3
-#SBATCH --exclude=node7
 #SBATCH --job-name=tried:lean
-#SBATCH --mem=9000M
-#SBATCH --no-requeue
+#SBATCH --mem=5000M
 #SBATCH --nodes=3
 #SBATCH --ntasks-per-node=1
 #SBATCH --partition=cpu
-#SBATCH --signal=B:USR2@300
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
 #SBATCH --time=60
 
 #SBATCH hetjob
 # policy
-#SBATCH --account=logic
 #SBATCH --cpus-per-task=1
-#SBATCH --exclude=node7
 #SBATCH --job-name=tried:policy
 #SBATCH --mem=1000M
-#SBATCH --no-requeue
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --partition=cpu
-#SBATCH --signal=B:USR2@300
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
 #SBATCH --time=60
 
 #SBATCH hetjob
 # learner
-#SBATCH --account=logic
 #SBATCH --constraint='a100&nvlink'
 #SBATCH --cpus-per-task=8
-#SBATCH --exclude=node7
 #SBATCH --gpus-per-node=2
 #SBATCH --job-name=tried:learner
 #SBATCH --mem=1800M
-#SBATCH --no-requeue
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --partition=gpu
-#SBATCH --signal=B:USR2@300
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
 #SBATCH --time=60
 
 #SBATCH hetjob
 # prover
-#SBATCH --account=logic
 #SBATCH --cpus-per-task=1
-#SBATCH --exclude=node7
 #SBATCH --job-name=tried:prover
 #SBATCH --mem=500M
-#SBATCH --no-requeue
 #SBATCH --nodes=8
 #SBATCH --ntasks-per-node=2
 #SBATCH --partition=cpu
-#SBATCH --signal=B:USR2@300
+#SBATCH --requeue
+#SBATCH --signal=B:USR2@150
 #SBATCH --time=60
 
 # setup
 module load cuda
+notices='/runs/it is/sbatch/ends'
 # Tasks of a component: ITS NUMBER, HOW MANY, CPUS of each, CPUS of a rank, COMMAND
 tasks() {
     srun --het-group="$1" --nodes="$2" --ntasks="$2" --ntasks-per-node=1 --cpus-per-task="$3" \
         --overlap --mem=0 --mpi=none --input=none --unbuffered --wait=0 --kill-on-bad-exit=0 \
         --export="ALL,HPC_HET_GROUP=$1,HPC_RANK_CPUS=$4" bash -c 'exec "$@" "$SLURM_PROCID"' - "${@:5}" &
 }
-# Before the end all tasks hear of it, through their srun. SIGTERM comes to them by itself.
+# Before the end all tasks are told. SIGTERM comes to them by itself.
 ends='' lost=''
-stop() { ends=1; kill -USR2 $(jobs -pr) 2>/dev/null; }
+stop() {
+    ends=1
+    { mkdir -p "$notices" && : > "$notices/$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}"; } ||
+        kill -USR2 $(jobs -pr) 2>/dev/null
+}
 trap stop USR2
 trap 'ends=1' TERM
 
