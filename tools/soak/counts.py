@@ -6,6 +6,7 @@ replay once and in their order; the learner's steps without a gap or a second ti
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,15 @@ def counted(folder: Path) -> tuple[dict[str, Any], list[str]]:
         "versions": len(list((folder / files.WEIGHTS).glob("v*"))),
     }
     return found, problems
+
+
+def shown(result: dict[str, Any], out: Path | None) -> int:
+    """Prints a soak's result, keeps it in `out`; the exit code."""
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    print(text, end="")
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    return 1 if result["problems"] else 0
 
 
 def learner_steps(folder: Path) -> list[int]:

@@ -47,7 +47,7 @@ snapshot: none
 roles: {prover: {memory_mb: 300}, lean: {cpus: 1, memory_mb: 300}, learner: {memory_mb: 300},
   policy: {memory_mb: 300}, hub: {cpus: 1, memory_mb: 1000}}
 """
-INTERVAL = 5.0  # seconds between two looks of `status --watch`
+INTERVAL = 10.0  # seconds between two looks of `status --watch`
 GAMES = "elements"  # folder of the run: N.json, what element N did
 
 
@@ -56,13 +56,11 @@ def main() -> int:
     if len(sys.argv) > 2 and sys.argv[1] in _PARTS:
         return _PARTS[sys.argv[1]](sys.argv[2:])
     options = _options()
+    from counts import shown
+
     with tempfile.TemporaryDirectory(prefix="soak-elements-") as place:
         result = _soak(options, Path(place))
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    print(text, end="")
-    if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
-    return 1 if result["problems"] else 0
+    return shown(result, options.out)
 
 
 def _options() -> argparse.Namespace:
@@ -190,7 +188,7 @@ class _Watching:
         words = [sys.executable, "-m", "leanfleet.cli", "status", str(folder)]
         self._began = time.monotonic()
         self._process = subprocess.Popen(
-            [*words, "--watch", "--every", str(INTERVAL)],
+            [*words, "--watch"],
             env={**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from counts import counted
+from counts import counted, shown
 
 from hpc import launched
 from hpc.code import commit
@@ -68,11 +68,7 @@ def main() -> int:
         folder = (options.run or Path(place) / "run").resolve()
         soak = Soak(folder, options)
         result = soak.run()
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    print(text, end="")
-    if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
-    return 1 if result["problems"] else 0
+    return shown(result, options.out)
 
 
 def _options() -> argparse.Namespace:

@@ -16,7 +16,6 @@ to the first verified proof, on the cluster and as processes of this machine, on
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -26,7 +25,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from counts import counted, learner_steps
+from counts import counted, learner_steps, shown
 
 from hpc.code import commit
 from leanfleet.rl import files
@@ -87,11 +86,7 @@ def main() -> int:
         "seed": options.seed,
         **result,
     }
-    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-    print(text, end="")
-    if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
-    return 1 if result["problems"] else 0
+    return shown(said, options.out)
 
 
 def _options() -> argparse.Namespace:
