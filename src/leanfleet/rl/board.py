@@ -1,6 +1,7 @@
 """What TensorBoard shows of a hub: means over the games since the last point, and where the run stands.
 
-The step is the number of finished games. Groups: search, lean, policy, matchmaker, system.
+The step is the number of finished games. Groups: search, lean, policy, matchmaker, system; the learner
+and the evaluator write their own, learner and eval. docs/run.md lists them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanfleet.messages import GameOutcome, GameResult, HubStatus, Theorem
+from leanfleet.messages import (
+    ErrorKind,
+    GameOutcome,
+    GameResult,
+    HubStatus,
+    LeanStatus,
+    PolicyStatus,
+    Theorem,
+)
 from leanfleet.rl.ledger import Game
 from leanfleet.rl.records import Judged
 from leanfleet.theorems.provenance import provenance
@@ -37,6 +46,7 @@ class Board:
         self._sums: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         self._counts: dict[str, int] = defaultdict(int)
         self._sample = ""
+        self._servers: dict[str, float] = {}  # what they said last, all together
         self._written = time.monotonic()
 
     def finished(self, game: Game, result: GameResult) -> None:
@@ -72,6 +82,13 @@ class Board:
             text = f"{way}{theorem.statement} := by\n{record.proof}"[:MAX_SAMPLE]
             self._sample = "\n".join("    " + line for line in text.split("\n"))  # markdown: code
 
+    def servers(self, lean: Sequence[LeanStatus], policy: Sequence[PolicyStatus]) -> None:
+        """What all of them say: sums, and for the network's batches and speed means."""
+        if lean:
+            self._servers |= _of_lean(lean)
+        if policy:
+            self._servers |= _of_policy(policy)
+
     def write(self, status: HubStatus) -> None:
         """A point, unless the last one is too near. One that a full disk does not take is left out."""
         if time.monotonic() - self._written < EVERY_SECONDS or not self._making.done():
@@ -90,14 +107,18 @@ class Board:
         for name, count in self._counts.items():
             writer.add_scalar(name, count, step)
         self._sums.clear()
+        for name, value in self._servers.items():
+            writer.add_scalar(name, value, step)
         for standing, count in status.standings.items():
             writer.add_scalar(f"matchmaker/{standing}", count, step)
         writer.add_scalar("policy/version", status.version, step)
         writer.add_scalar("system/games_per_hour", status.games_per_hour, step)
         writer.add_scalar("system/provers", len(status.workers), step)
         writer.add_scalar("system/replay_rows", status.rows, step)
-        for name in ("in_flight", "to_judge", "expired", "proofs", "disproofs"):
+        for name in ("in_flight", "to_judge", "parts_to_judge", "expired", "proofs", "disproofs"):
             writer.add_scalar(f"system/{name}", status.counts[name], step)
+        for name, count in (("closed_goals", "parts"), ("closed_goals_refused", "parts_refused")):
+            writer.add_scalar(f"search/{name}", status.counts[count], step)
         if self._sample:
             writer.add_text("search/a_proof", self._sample, step)
             self._sample = ""
@@ -115,6 +136,39 @@ class Board:
     def _add(self, name: str, value: float, count: int = 1) -> None:
         total, before = self._sums[name]
         self._sums[name] = total + float(value), before + count
+
+
+def _of_lean(servers: Sequence[LeanStatus]) -> dict[str, float]:
+    """Counts are since each server started."""
+    processes = [each for server in servers for each in server.processes]
+    found = {
+        "lean/servers": len(servers),
+        "lean/queued": sum(each.queued for each in servers),
+        "lean/sessions": sum(each.sessions for each in servers),
+        "lean/states": sum(each.states for each in servers),
+        "lean/steps": sum(each.steps for each in servers),
+        "lean/replays": sum(each.replays for each in servers),
+        "lean/restarts": sum(sum(each.restarts.values()) for each in servers),
+        "lean/busy_processes": sum(each.state == "busy" for each in processes),
+        "lean/memory_gb": sum(each.rss_bytes for each in processes) / 2**30,
+    }
+    for kind in ErrorKind:
+        found[f"lean/errors_{kind}"] = sum(each.errors.get(kind, 0) for each in servers)
+    return found
+
+
+def _of_policy(ranks: Sequence[PolicyStatus]) -> dict[str, float]:
+    prompts = sum(each.cache_hits + each.cache_misses for each in ranks)
+    return {
+        "policy/ranks": len(ranks),
+        "policy/queued": sum(each.queued for each in ranks),
+        "policy/running": sum(each.running for each in ranks),
+        "policy/tokens_per_second": sum(each.tokens_per_second for each in ranks),
+        "policy/rows_of_a_step": sum(each.batch for each in ranks) / len(ranks),
+        "policy/without_network": sum(each.no_prompt for each in ranks),
+        "policy/times_busy": sum(each.busy for each in ranks),
+        "policy/cached_prompts": sum(each.cache_hits for each in ranks) / max(prompts, 1),
+    }
 
 
 def _writer(folder: Path) -> SummaryWriter:

@@ -13,7 +13,7 @@ jobs.py      the same as jobs of Slurm; sites.py where a run runs; task.py what 
 whole.py     a run as one job: who leaves it first, and how it goes on
 snapshot.py  which code those jobs have; staging.py Lean on a node's own disk
 begin.py     a run from its configuration, begun or opened again; fork.py from another run
-watching.py  what a run says of itself: its hub, or its journal
+watching.py  what a run says of itself: its hub, or its journal; servers.py its Lean and policy servers
 roving.py    requests to whoever serves a role now
 serving.py   what serving roles share: signals, keys, sockets, the address, status lines
 """

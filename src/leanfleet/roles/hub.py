@@ -40,7 +40,7 @@ from leanfleet.messages import (
 from leanfleet.policies.versions import newest
 from leanfleet.prover import Budget
 from leanfleet.rl import files
-from leanfleet.rl.board import Board
+from leanfleet.rl.board import EVERY_SECONDS, Board
 from leanfleet.rl.config import load_run_config
 from leanfleet.rl.hub import Hub, accounts
 from leanfleet.rl.judge import LeanJudge
@@ -50,6 +50,7 @@ from leanfleet.rl.replay import Replay
 from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles.roving import Roving
+from leanfleet.roles.servers import Servers
 from leanfleet.roles.serving import Address, listening, server_keys, show_until, stop_signal
 
 if TYPE_CHECKING:
@@ -90,20 +91,22 @@ async def serve(
 
         limits = {"queue_limit": QUEUE_LIMIT, "max_message_bytes": MAX_MESSAGE_BYTES}
         async with listening(answer, ROLE, address, keys, **limits) as endpoint:
-            ending = asyncio.create_task(desk.end_in_time())
+            beside = [asyncio.create_task(desk.end_in_time()), asyncio.create_task(desk.look())]
 
             def check() -> None:
                 desk.check()
-                if ending.done():
-                    ending.result()
+                for each in beside:
+                    if each.done():
+                        each.result()
 
             try:
                 print(f"ready: {endpoint} (epoch {desk.epoch})", flush=True)
                 await show_until(stopped, lambda: status_line(desk.status()), check)
                 await desk.judge_the_last(LAST_SECONDS)
             finally:
-                ending.cancel()
-                await asyncio.gather(ending, return_exceptions=True)
+                for each in beside:
+                    each.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -253,6 +256,16 @@ class Reception:
         while self.over and (ledger.claims or ledger.parts) and time.monotonic() < deadline:
             self.check()
             await asyncio.sleep(0.1)
+
+    async def look(self) -> None:
+        """At the run's servers, for those who watch."""
+        servers = Servers(self._folder / files.ENDPOINTS, self._folder / files.KEYS)
+        try:
+            while True:
+                await asyncio.sleep(EVERY_SECONDS)
+                self._board.servers(*await servers.look())
+        finally:
+            await servers.close()
 
     async def end_in_time(self) -> None:
         """Writes what there is to watch, and says when the run is over."""
