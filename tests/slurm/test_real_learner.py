@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 from hpc.slurm import submit, told
 from leanfleet.config import Site, parse
+from leanfleet.model.corpora import corpus_files, corpus_texts
+from leanfleet.model.tokenizer_train import train_tokenizer
 from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig
 from leanfleet.rl.replay import Replay
@@ -42,6 +45,13 @@ learner:
   valid_share: 0.2
 evaluate: null
 until: {{versions: 1}}
+"""
+TRAINING = """\
+name: tiny
+model: {{name: mini, layers: 1, width: 32, heads: 2, inner_width: 64, vocabulary: 600, context: 96}}
+tokenizer: {folder}
+threads: 1
+stages: [{{name: texts, kind: pretrain, data: ["{corpus}"], steps: 3, batch_rows: 2}}]
 """
 SITE = """\
 name: tests
@@ -100,6 +110,15 @@ def begins(folder: Path) -> list[tuple[int, int]]:
     return [(line["from"], line["ranks"]) for line in found if line["kind"] == "stage"]
 
 
+def wait_for(condition, deadline: float, cluster, folder: Path) -> None:
+    while not condition():
+        if time.monotonic() >= deadline:
+            logs = [path.read_text()[-1500:] for path in sorted(folder.glob("**/logs/**/*.*"))]
+            state = cluster.run("squeue", "-t", "all")
+            pytest.fail("waited in vain:\n" + "\n".join([state, *logs]))
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> list[dict]:
     """The steps of one rank."""
@@ -119,12 +138,7 @@ def test_a_learner_over_two_nodes_goes_on_where_it_was(tmp_path, cluster, undist
     deadline = time.monotonic() + PATIENCE
 
     def wait(condition) -> None:
-        while not condition():
-            if time.monotonic() >= deadline:
-                logs = [path.read_text()[-1500:] for path in sorted(folder.glob("**/logs/**/*.*"))]
-                state = cluster.run("squeue", "-t", "all")
-                pytest.fail("waited in vain:\n" + "\n".join([state, *logs]))
-            time.sleep(0.1)
+        wait_for(condition, deadline, cluster, folder)
 
     wait(lambda: any(each["step"] >= 5 for each in steps(folder)))
     now = site.roles.learner.model_copy(update={"ranks": ranks})
@@ -143,3 +157,34 @@ def test_a_learner_over_two_nodes_goes_on_where_it_was(tmp_path, cluster, undist
     assert [each["step"] for each in steps(folder)] == list(range(1, STEPS + 1))
     for ours, theirs in zip(steps(folder), undisturbed, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3), ours["step"]
+
+
+def test_a_training_whose_ranks_srun_starts(tmp_path, cluster, root):
+    """Nothing is set but what Slurm sets: in the tasks of the step, not in the script around it."""
+    corpus = root / "tests" / "lean" / "honest"
+    made = train_tokenizer(corpus_texts(corpus_files([corpus])), 600)
+    (tmp_path / "tokenizer.json").write_bytes(made.json())
+    (tmp_path / "tiny.yaml").write_text(TRAINING.format(folder=tmp_path, corpus=corpus))
+    folder = tmp_path / "run"
+    command = (
+        f"srun --kill-on-bad-exit=1 {sys.executable} -m leanfleet.cli train tiny.yaml --out run"
+    )
+    ask = f"{sys.executable} -c 'from hpc.slurm import ranks; print(ranks.in_step())'"
+    id = cluster.run(
+        *("sbatch", "--parsable", "-p", "gpu", "--nodes=2", "--ntasks-per-node=1", "--mem=4000"),
+        *(f"--output={tmp_path}/job.out", f"--chdir={tmp_path}", "--wrap", f"{ask}; {command}"),
+    )
+    deadline = time.monotonic() + PATIENCE
+    wait_for(
+        lambda: cluster.states(int(id))[id] not in ("PENDING", "RUNNING", "COMPLETING"),
+        deadline,
+        cluster,
+        tmp_path,
+    )
+    said = (tmp_path / "job.out").read_text()
+    assert cluster.states(int(id))[id] == "COMPLETED", said
+    assert said.startswith("False")  # the script itself is no task of the step
+    found = lines(folder / "texts" / NAME)
+    assert [line["ranks"] for line in found if line["kind"] == "stage"] == [2]
+    assert [line["step"] for line in found if line["kind"] == "step"] == [1, 2, 3]
+    assert (folder / "texts" / "weights" / "manifest.json").exists()
