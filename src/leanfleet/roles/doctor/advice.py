@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from leanfleet.roles.doctor.probe import Probed
 
 
+PARTITIONS = 12  # that are told, at most
+
+
 def advised(site: Site, slurm: Slurm, found: Probed | None) -> tuple[Site, list[str]]:
     """The site as it had better be, and why it differs. Nothing is guessed that was not seen."""
     plain = site.model_dump(mode="json")
@@ -64,19 +67,18 @@ def text(site: Site, why: list[str], notes: Mapping[str, str]) -> str:
     """YAML with what differs from the defaults. `notes`: more to know, as comments."""
     lines = [f"# {each}\n" for each in why]
     lines += [f"# {name}: {each}\n" for name, each in notes.items()]
-    plain = {"name": site.name, **site.model_dump(mode="json", exclude_defaults=True)}
+    shown = {"name": site.name, "launcher": site.launcher, "mpi": site.mpi}
+    plain = {**shown, **site.model_dump(mode="json", exclude_defaults=True)}
     return "".join(lines) + strict_yaml.write(plain)
 
 
 def notes(slurm: Slurm, found: Probed | None) -> dict[str, str]:
     """What a person may want to choose among."""
     told = {}
-    if slurm.partitions:
-        told["partitions"] = ", ".join(
-            f"{each.name} ({each.cores} cores, {each.memory_mb:,} MB"
-            + (f", {each.gpus} GPUs" if each.gpus else "")
-            + " a node)"
-            for each in slurm.partitions.values()
+    for each in list(slurm.partitions.values())[:PARTITIONS]:
+        gpus = f", {each.gpus} GPUs" if each.gpus else ""
+        told[f"partition {each.name}"] = (
+            f"{each.nodes} nodes of up to {each.cores} cores, {each.memory_mb:,} MB{gpus}"
         )
     whole = [each for each in found.nodes.values() if not each.error] if found else []
     if whole:
