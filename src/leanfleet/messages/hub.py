@@ -93,12 +93,15 @@ class GiveGames(Struct, frozen=True, tag="give_games"):
 class SignOfLife(Struct, frozen=True, tag="alive"):
     """Prover → hub. Reply: Done. The leases that it names last on; others of this worker end early.
 
-    `leases` None: all of them last on. Lost: the next one says it. Late or twice: a lease that is over
+    `leases` None: all of them last on. `place`, `attempt`: which of the run's processes it is, and how
+    often that was started before: what earlier ones held ends at once, since they are dead. Lost: the next one says it. Late or twice: a lease that is over
     by then is no longer anybody's.
     """
 
     worker: _Worker
     leases: Annotated[tuple[_Lease, ...], Meta(max_length=MAX_LEASES)] | None = None
+    place: Annotated[str, Meta(max_length=100)] = ""
+    attempt: Annotated[int, Meta(ge=0)] = 0
 
 
 class GetHubStatus(Struct, frozen=True, tag="get_hub_status"):

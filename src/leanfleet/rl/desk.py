@@ -38,8 +38,12 @@ class Desk:
     `ahead`: games kept in hand. `trouble`: why the hub can't be reached, "" when it can.
     """
 
-    def __init__(self, ask: AskHub, worker: str, ahead: int) -> None:
+    def __init__(
+        self, ask: AskHub, worker: str, ahead: int, place: str = "", attempt: int = 0
+    ) -> None:
+        """`place`, `attempt`: see `messages.SignOfLife`."""
         self._ask, self.worker, self._ahead = ask, worker, ahead
+        self._place, self._attempt = place, attempt
         self._games: deque[Offer] = deque()
         self._results: dict[str, GameResult] = {}
         self._back: dict[str, None] = {}
@@ -144,7 +148,7 @@ class Desk:
             next_at = time.monotonic() + self._alive_every
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._alive_every):
-                    await self._tell(SignOfLife(self.worker, held))
+                    await self._tell(SignOfLife(self.worker, held, self._place, self._attempt))
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
     async def _tell(self, message: HubRequest) -> HubReply | None:

@@ -218,6 +218,11 @@ class Hub:
         known = None if leases is None else frozenset(leases)
         return self.ledger.leases.alive(worker, self._clock(), known, self._grace)
 
+    def gone(self, worker: str) -> int:
+        """It is dead: its games go to others at once. How many it held."""
+        self._healthy()
+        return self.ledger.leases.alive(worker, self._clock(), frozenset(), 0.0)
+
     async def finished(self, *results: GameResult) -> None:
         """Results; when it returns, they are kept, once, however often they are sent."""
         await self.returned(results)

@@ -171,6 +171,7 @@ class Reception:
         self._seconds_before = _read_clock(folder / files.CLOCK)
         self._finished_before = accounts(hub.ledger)["finished"]
         self._workers: dict[str, tuple[int, float]] = {}  # games finished, last heard of
+        self._places: dict[str, tuple[int, str]] = {}  # attempt and name of the latest at each
         self._version = 0
         self.over = (folder / files.OVER).exists()
 
@@ -209,10 +210,20 @@ class Reception:
                 return Done()
             case SignOfLife():
                 self._heard(message.worker)
+                self._replaced(message)
                 self._hub.alive(message.worker, message.leases)
                 return Done()
             case GetHubStatus():
                 return self.status()
+
+    def _replaced(self, sign: SignOfLife) -> None:
+        """Who was at this place before is dead: its leases need not wait for their end."""
+        before = self._places.get(sign.place)
+        if sign.place and (before is None or before[0] <= sign.attempt):
+            self._places[sign.place] = sign.attempt, sign.worker
+            if before is not None and before[0] < sign.attempt:
+                self._hub.gone(before[1])
+                self._workers.pop(before[1], None)
 
     def _heard(self, worker: str, games: int = 0) -> None:
         before, _ = self._workers.get(worker, (0, 0.0))

@@ -57,7 +57,7 @@ def run(folder: Path, task: int = 0, attempt: int = 0) -> None:
     config = load_run_config(folder / files.CONFIG)
     world = mpi.join(config.prover.ranks)
     name = f"prover.{task}.{attempt} on {socket.gethostname()}"
-    eventloop.run(_Rank(config, folder, world, name, task).play())
+    eventloop.run(_Rank(config, folder, world, name, task, attempt).play())
     mpi.leave()
 
 
@@ -68,6 +68,7 @@ class _Rank:
     world: mpi.World
     name: str
     task: int
+    attempt: int = 0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self) -> None:
@@ -86,7 +87,7 @@ class _Rank:
         hub = Roving(folder / files.ENDPOINTS, folder / files.KEYS, "hub")
         worker = f"{self.name}, {os.getpid()}"
         ahead = config.prover.searches * self.world.size
-        desk = Desk(ask_hub(hub), worker, ahead)
+        desk = Desk(ask_hub(hub), worker, ahead, f"prover.{self.task}", self.attempt)
         left = asyncio.Event()
         serving = asyncio.create_task(self._serve(desk, left))
         talking = asyncio.create_task(desk.run())
@@ -188,9 +189,7 @@ class _Rank:
     async def _player(self, take: Callable, give: Callable) -> AsyncIterator[Player]:
         config, folder = self.config, self.folder
         share = self.task * self.world.size + self.world.rank
-        game = GameConfig(
-            config.lean.limits, config.prover.search_seconds, config.prover.partial
-        )
+        game = GameConfig(config.lean.limits, config.prover.search_seconds, config.prover.partial)
         ends = folder / files.ENDPOINTS, folder / files.KEYS
         options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
         async with (
