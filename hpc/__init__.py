@@ -16,5 +16,6 @@ disks        what kind of disk a folder is on
 checks       what a machine, a shared folder, a Slurm can do: found out and judged
 slurm        jobs: what is asked of Slurm, what it and they say
 mpi          bytes between the ranks of an MPI world, never blocking
+meter        CPU seconds of a process and all that it started, in a file
 rendezvous   how processes of one run find each other: small files published atomically
 """

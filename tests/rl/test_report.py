@@ -134,6 +134,32 @@ def test_summary_has_what_the_architecture_names(made):
     assert summary["seconds"]["hub"] == {"wall": 3600.5, "cpu": None}
     assert summary["seconds"]["training"]["wall"] == 125.0
     assert summary["seconds"]["evaluation"] == {"wall": 180.0, "cpu": 12.5}
+    assert summary["cost"]["cpu_seconds"] is None and summary["cost"]["cpu_seconds_per_solved"] is None
+
+
+def test_what_processes_have_used_is_told_by_role_and_for_each_proof(tmp_path):
+    folder = make_run(tmp_path / "run", 200)
+    (folder / files.CPU).mkdir()
+    measured = {
+        "lean.0.0.7": 100.0, "lean.0.1.9": 50.5, "prover.0.0.8": 20.0, "learner.0.0.3": 30.0,
+        "hub.0.0.1": 4.0, "evaluator.0.0.5": 1000.0,
+    }  # fmt: skip
+    for name, seconds in measured.items():
+        line = {"name": name.rpartition(".")[0], "host": "h", "pid": 1, "cpu_seconds": seconds}
+        (folder / files.CPU / f"{name}.json").write_text(json.dumps(line | {"wall_seconds": 9.0}))
+    summary, _ = reported(folder)
+    found = {name: time["cpu"] for name, time in summary["seconds"].items()}
+    assert found == {
+        "hub": 4.0, "search": 20.0, "lean": 150.5, "policy": None, "training": 30.0,
+        "evaluation": 1000.0,
+    }  # fmt: skip
+    cost = summary["cost"]
+    assert cost["cpu_seconds"] == 204.5  # the evaluator proves nothing for the run
+    assert cost["cpu_seconds_per_solved"] == round(204.5 / cost["solved"], 1)
+    page = (folder / files.REPORT).read_text()
+    assert re.search(r"took\s+20[45]\S* CPU-seconds", page), re.findall(r".*CPU-seconds.*", page)
+    (folder / files.CPU / "hub.0.1.2.json").write_text("torn")
+    assert reported(folder)[0]["seconds"]["hub"]["cpu"] is None  # a note says why
 
 
 def test_books_that_do_not_balance_are_an_alarm(tmp_path):

@@ -32,11 +32,14 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hpc.meter import metered
     from leanfleet.rl import files
 
     if not (arguments.folder / files.CONFIG).is_file():
         raise ValueError(f"{arguments.folder} is no run: there is no {files.CONFIG} in it")
-    _ROLES[arguments.role](arguments)
+    name = f"{arguments.role}.{arguments.task}.{arguments.attempt}"
+    with metered(arguments.folder / files.CPU, name):
+        _ROLES[arguments.role](arguments)
     return EXIT_DONE
 
 

@@ -21,6 +21,7 @@ proofs.jsonl         every proof that improved on what was known, with its verdi
 proofs/NAME.lean     the best proof of each theorem as a file that checks alone; the report makes them
 logs/                ROLE.TASK.ATTEMPT.log
 tb/ROLE/             TensorBoard
+cpu/                 ROLE.TASK.ATTEMPT.PID.json: CPU seconds of each process and its children
 over.json            why the run is over; what is finite ends by itself when it is there
 summary.json report.html
 """
@@ -36,6 +37,6 @@ LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"
 DONE = "done.json"  # in LEARNER: it has published its last weights
 EVALUATIONS, EVALUATION_LINES = "eval", "eval.jsonl"
 PROOFS, LEAN_FILES = "proofs.jsonl", "proofs"
-LOGS, TENSORBOARD = "logs", "tb"
+LOGS, TENSORBOARD, CPU = "logs", "tb", "cpu"
 OVER = "over.json"
 SUMMARY, REPORT = "summary.json", "report.html"

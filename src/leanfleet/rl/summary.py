@@ -53,7 +53,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
             {name: getattr(line, name) for name in EVALUATION_FIELDS} for line in run.evaluations
         ],
         "best_version": run.best,
-        "cost": cost(story.all),
+        "cost": cost(story.all) | _cpu_cost(story, run),
         "groups": {
             kind: {
                 name: cost(sums)
@@ -84,6 +84,16 @@ def cost(sums: Sums) -> dict[str, Any]:
         "simulations_per_solved": per(sums.simulations),
         "lean_seconds_per_solved": per(sums.lean_seconds),
         "tokens_per_solved": per(sums.tokens),
+    }
+
+
+def _cpu_cost(story: Story, run: RunFiles) -> dict[str, float | None]:
+    """CPU seconds of all roles but the evaluator, who proves nothing for the run."""
+    spent = [seconds for role, seconds in run.cpu.items() if role != "evaluator"]
+    solved, total = story.all.solved, sum(spent)
+    return {
+        "cpu_seconds": round(total, 1) if spent else None,
+        "cpu_seconds_per_solved": round(total / solved, 1) if spent and solved else None,
     }
 
 
@@ -122,16 +132,24 @@ def checks(story: Story, run: RunFiles) -> list[dict[str, Any]]:
 def _stages(story: Story, run: RunFiles) -> dict[str, dict[str, float | None]]:
     """Wall and CPU seconds by stage; None: not told by the files of the run.
 
-    search and lean: summed over games, which run side by side.
+    search and lean: wall seconds are summed over games, which run side by side. CPU seconds are those of
+    the role's processes, with verdicts in lean's; of evaluation those of its Lean where its processes
+    were not measured.
     """
     evaluated = [line.seconds for line in run.evaluations]
+
+    def cpu(role: str, otherwise: float | None = None) -> float | None:
+        found = run.cpu.get(role, otherwise)
+        return None if found is None else round(found, 1)
+
     return {
-        "hub": {"wall": run.hub_seconds, "cpu": None},
-        "search": {"wall": round(story.search_seconds, 1), "cpu": None},
-        "lean": {"wall": round(story.lean_seconds, 1), "cpu": None},
-        "training": {"wall": round(run.training.seconds, 1), "cpu": None},
+        "hub": {"wall": run.hub_seconds, "cpu": cpu("hub")},
+        "search": {"wall": round(story.search_seconds, 1), "cpu": cpu("prover")},
+        "lean": {"wall": round(story.lean_seconds, 1), "cpu": cpu("lean")},
+        "policy": {"wall": None, "cpu": cpu("policy")},
+        "training": {"wall": round(run.training.seconds, 1), "cpu": cpu("learner")},
         "evaluation": {
             "wall": round(sum(evaluated), 1),
-            "cpu": round(run.evaluation_cpu, 1) if evaluated else None,
+            "cpu": cpu("evaluator", run.evaluation_cpu if evaluated else None),
         },
     }

@@ -59,6 +59,13 @@ class _Cost(Struct):
     total: float = 0.0
 
 
+class _Metered(Struct):
+    """What is read of cpu/*.json (hpc/meter.py)."""
+
+    name: str
+    cpu_seconds: float
+
+
 class _Evaluation(Struct):
     """What is read of an evaluation's summary.json."""
 
@@ -90,6 +97,7 @@ class RunFiles:
     shards: list[Shard]
     evaluations: list[EvaluationLine]
     evaluation_cpu: float  # seconds of Lean processes, in all evaluations
+    cpu: dict[str, float]  # seconds by role, of all its processes so far
     training: Training
     best: int | None  # version of the weights
     over: str | None  # why; None while it goes on
@@ -132,6 +140,7 @@ def read_run(folder: Path) -> RunFiles:
         evaluation_cpu=sum(
             lenient(lambda line=line: _lean_cpu(folder, line), 0.0) for line in evaluations
         ),
+        cpu=lenient(lambda: _cpu(folder / files.CPU), {}),
         training=read_training(folder / files.LEARNER / RECORD),
         best=best.version if best else None,
         over=over.reason if over else None,
@@ -198,6 +207,17 @@ def _code(path: Path) -> dict[str, str]:
     for name, value in (_small(path, dict[str, Any]) or {}).items():
         inner = value.items() if isinstance(value, dict) else [(name, value)]
         found |= {str(key): str(each) for key, each in inner if each is not None}
+    return found
+
+
+def _cpu(folder: Path) -> dict[str, float]:
+    """CPU seconds by role; what was not measured is missing."""
+    found: dict[str, float] = {}
+    for path in sorted(folder.glob("*.json")):
+        said = _small(path, _Metered)
+        if said is not None and math.isfinite(said.cpu_seconds):
+            role = said.name.split(".")[0]
+            found[role] = found.get(role, 0.0) + max(0.0, said.cpu_seconds)
     return found
 
 
