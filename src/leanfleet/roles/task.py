@@ -143,12 +143,12 @@ class _Task:
         name = self.process.name
         if whole.is_told_to_end(self.run.path, self.place):
             self._hear()
-        if self.near_end is not None and self._may_leave(time.monotonic() - self.near_end):
+        if not self.process.finite and self._is_last():
+            self.why = Over.DONE
+        elif self.near_end is not None and self._may_leave(time.monotonic() - self.near_end):
             self.why = Over.QUEUED
         elif cancel.asked(self.run.path) & {name, self.process.role}:
             self.why = Over.CANCELLED
-        elif not self.process.finite and self._is_last():
-            self.why = Over.DONE
         return {name} if self.why else ()
 
     def _may_leave(self, waited: float) -> bool:
