@@ -143,3 +143,23 @@ def test_counts_always_reconcile_and_no_silent_lease_stays(steps):
         assert counts.in_flight == states.count("open") == leases.in_flight
         assert counts.finished == states.count("finished")
         assert counts.expired == states.count("expired")
+
+
+def test_a_sign_of_life_that_names_leases_ends_the_others_early():
+    leases = Leases(10.0)
+    for number in range(3):
+        leases.give(f"1-{number}", "worker", now=float(number))
+    assert leases.alive("worker", 8.0, known={"1-0"}, grace=7.0) == 3
+    assert not leases.due(8.0)  # 1-1 was given 7 seconds ago, no more
+    leases.alive("worker", 8.5, known={"1-0"}, grace=7.0)
+    assert leases.due(8.5) == ["1-1"]  # 1-2 may be on its way
+    assert leases.mark_expired("1-1") and not leases.due(8.5)
+    leases.alive("worker", 9.5, known={"1-0", "1-2"}, grace=7.0)  # it has arrived
+    assert not leases.due(18.0) and set(leases.due(19.5)) == {"1-0", "1-2"}
+
+
+def test_a_sign_of_life_that_names_nothing_keeps_nothing_alive_for_longer():
+    leases = Leases(10.0)
+    leases.give("1-0", "worker", now=0.0)
+    leases.alive("worker", 9.0, known=())
+    assert not leases.due(9.9) and leases.due(10.0) == ["1-0"]
