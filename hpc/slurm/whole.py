@@ -43,16 +43,13 @@ stop() {{
 trap stop USR2
 trap 'ends=1' TERM
 """
-_LEAST_SECONDS = 60
+LOST = "HPC_LOST"  # variable of the last program's environment: "" unless a component was lost
 _WAIT = f"""\
 # A component that is lost takes the others with it.
 while [ -n "$(jobs -pr)" ]; do
-    wait -n || [ -n "$ends" ] || {{ lost=$SECONDS; stop; }}
+    wait -n || [ -n "$ends" ] || {{ lost=1; stop; }}
 done
-if [ "${{lost:-{_LEAST_SECONDS}}}" -lt {_LEAST_SECONDS} ]; then
-    echo "a component ended as soon as it began: the job is not queued again" >&2
-    exit 1
-fi
+export {LOST}="$lost"
 """
 
 

@@ -279,6 +279,17 @@ def test_where_neither_works_each_task_says_so(inside, capsys):
     assert "leanfleet resume" in told.read(inside.folder, "hub.0").error
 
 
+def test_what_never_began_is_not_tried_for_ever(inside, capsys, monkeypatch):
+    inside.says(Over.QUEUED)
+    monkeypatch.setenv("HPC_LOST", "1")
+    assert whole.conclude(inside.folder) == 0  # a node died: all begin again
+    assert len(inside.calls("scontrol")) == 1
+    (inside.folder / "tasks" / "hub.0.json").unlink()
+    assert whole.conclude(inside.folder) == 4
+    assert "hub never began" in capsys.readouterr().err
+    assert len(inside.calls("scontrol")) == 1 and inside.overs() == {"stopped"}
+
+
 # --- the script itself ------------------------------------------------------------------------------
 
 SRUN = """#!/bin/bash
@@ -303,7 +314,7 @@ def script(tmp_path):
             Job(name, ("bash", "-c", does, name, ELEMENT), {**parameters, "cpus_per_task": 1})
             for name, does in commands.items()
         ]
-        last = ("touch", str(tmp_path / "last"))
+        last = ("bash", "-c", f'echo "lost: $HPC_LOST" > {tmp_path}/last')
         path.write_text(text(Whole(tuple(jobs), last, notices), tmp_path))
         environment = {
             **{"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "17"},
@@ -316,7 +327,7 @@ def script(tmp_path):
 
 def test_the_script_waits_for_all_and_then_runs_its_last_program(script, tmp_path):
     assert script(first="true", second="sleep 0.3").wait(30) == 0
-    assert (tmp_path / "last").exists() and not (tmp_path / "it's").exists()
+    assert (tmp_path / "last").read_text() == "lost: \n" and not (tmp_path / "it's").exists()
 
 
 def test_near_its_end_the_script_tells_all_and_waits_for_them(script, tmp_path):
@@ -329,12 +340,16 @@ def test_near_its_end_the_script_tells_all_and_waits_for_them(script, tmp_path):
     running.send_signal(signal.SIGUSR2)
     assert running.wait(30) == 0
     found = {path.name for path in (tmp_path / "it's").iterdir()}
-    assert found == {"17.2", "left.first", "left.second"} and (tmp_path / "last").exists()
+    assert (
+        found == {"17.2", "left.first", "left.second"}
+        and (tmp_path / "last").read_text() == "lost: \n"
+    )
 
 
-def test_a_component_that_can_t_begin_takes_the_others_with_it_for_good(script, tmp_path):
-    assert script(first=UNTIL_TOLD, second="exit 3").wait(30) == 1
-    assert (tmp_path / "it's" / "left.first").exists() and not (tmp_path / "last").exists()
+def test_a_component_that_is_lost_takes_the_others_with_it(script, tmp_path):
+    assert script(first=UNTIL_TOLD, second="exit 3").wait(30) == 0
+    assert (tmp_path / "it's" / "left.first").exists()
+    assert (tmp_path / "last").read_text() == "lost: 1\n"
 
 
 # --- the order of leaving, and where a task is ------------------------------------------------------

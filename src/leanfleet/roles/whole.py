@@ -6,6 +6,7 @@ the job's script runs `conclude`, once.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import msgspec
 from hpc.slurm import here, queue, requeue, told
 from hpc.slurm.commands import Unavailable
 from hpc.slurm.told import Over, Told
-from hpc.slurm.whole import NAME
+from hpc.slurm.whole import LOST, NAME
 from hpc.slurm.whole import is_told_to_end as told_to_end
 from leanfleet.roles import jobs, sites
 from leanfleet.roles.begin import open_run
@@ -55,13 +56,20 @@ def conclude(folder: Path) -> int:
     site, place = sites.kept(run.path), here.here()
     plan = jobs.processes(run.config, site, run.path)
     said = [_of_this_job(run.path, place, each) for each in plan]
-    lost = _failed_roles(plan, said)
-    if lost or all(each is not None and each.over in FOR_GOOD for each in said):
-        if lost:
-            print(f"leanfleet: error: {', '.join(lost)} can't go on", file=sys.stderr)
-        return EXIT_INFRASTRUCTURE if lost else EXIT_DONE
+    # To begin again would not help where every task of a role has failed.
+    failed = _roles(plan, [each is not None and each.over is Over.FAILED for each in said])
+    if failed or all(each is not None and each.over in FOR_GOOD for each in said):
+        if failed:
+            print(f"leanfleet: error: {', '.join(failed)} can't go on", file=sys.stderr)
+        return EXIT_INFRASTRUCTURE if failed else EXIT_DONE
     if not place.in_slurm or _is_ending(place):
         return EXIT_DONE
+    never = _roles(plan, [not _began(each, place) for each in said])
+    if os.environ.get(LOST) and never:
+        error = f"{', '.join(never)} never began: {run.folder.logs / jobs.LOGS} says why"
+        print(f"leanfleet: error: {error}", file=sys.stderr)
+        _say_next(run.path, said, over=Over.STOPPED, error=error)
+        return EXIT_INFRASTRUCTURE
     try:
         id = requeue.again(place, run.path / jobs.SCRIPTS / f"{NAME}.sh", requeue=site.requeue)
     except (ValueError, Unavailable) as error:
@@ -85,12 +93,17 @@ def _of_this_job(folder: Path, place: here.Here, process: RoleProcess) -> Told |
     return found
 
 
-def _failed_roles(plan: Sequence[RoleProcess], said: Sequence[Told | None]) -> list[str]:
-    """Roles of which every task has failed: to begin again would not help."""
-    ends: dict[str, list[bool]] = {}
-    for process, each in zip(plan, said, strict=True):
-        ends.setdefault(process.role, []).append(each is not None and each.over is Over.FAILED)
-    return [role for role, failed in ends.items() if all(failed)]
+def _roles(plan: Sequence[RoleProcess], are: Sequence[bool]) -> list[str]:
+    """Roles of which every task is so."""
+    found: dict[str, list[bool]] = {}
+    for process, each in zip(plan, are, strict=True):
+        found.setdefault(process.role, []).append(each)
+    return [role for role, each in found.items() if all(each)]
+
+
+def _began(said: Told | None, place: here.Here) -> bool:
+    """In this start of the job."""
+    return said is not None and ("+" not in said.job or said.requeues == place.restarts)
 
 
 def _is_ending(place: here.Here) -> bool:
