@@ -134,7 +134,9 @@ def test_summary_has_what_the_architecture_names(made):
     assert summary["seconds"]["hub"] == {"wall": 3600.5, "cpu": None}
     assert summary["seconds"]["training"]["wall"] == 125.0
     assert summary["seconds"]["evaluation"] == {"wall": 180.0, "cpu": 12.5}
-    assert summary["cost"]["cpu_seconds"] is None and summary["cost"]["cpu_seconds_per_solved"] is None
+    assert (
+        summary["cost"]["cpu_seconds"] is None and summary["cost"]["cpu_seconds_per_solved"] is None
+    )
 
 
 def test_what_processes_have_used_is_told_by_role_and_for_each_proof(tmp_path):

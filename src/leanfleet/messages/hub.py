@@ -94,8 +94,8 @@ class SignOfLife(Struct, frozen=True, tag="alive"):
     """Prover → hub. Reply: Done. The leases that it names last on; others of this worker end early.
 
     `leases` None: all of them last on. `place`, `attempt`: which of the run's processes it is, and how
-    often that was started before: what earlier ones held ends at once, since they are dead. Lost: the next one says it. Late or twice: a lease that is over
-    by then is no longer anybody's.
+    often that was started before: what earlier ones held ends at once, since they are dead. Lost: the
+    next one says it. Late or twice: a lease that is over by then is no longer anybody's.
     """
 
     worker: _Worker

@@ -122,7 +122,7 @@ class VerdictReason(StrEnum):
     TYPE = "type"  # its type is not what the statement alone has
     AXIOMS = "axioms"  # depends on more than propext, Classical.choice, Quot.sound
     KERNEL = "kernel"  # the kernel refused its declarations on a second, independent check
-    LEFT_OPEN = "left_open"  # no proof: as many goals are open as were said to be, the rest is sound
+    LEFT_OPEN = "left_open"  # no proof: just the goals said to be open are, the rest is sound
 
 
 class Verdict(Struct, frozen=True, tag="verdict"):
