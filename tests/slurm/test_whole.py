@@ -179,6 +179,17 @@ def test_what_lives_is_not_submitted_again_and_a_task_that_ended_waits_for_the_n
 
 
 @pytest.mark.needs("registry_lean")
+def test_a_job_of_which_only_a_part_was_queued_again_is_submitted_anew(launched, capsys):
+    states = ALL.replace("RUNNING", "COMPLETED").replace("17+0|COMPLETED", "17+0|PENDING")
+    launched.knows(states)
+    capsys.readouterr()
+    assert cli.main(["resume", str(launched.folder)]) == 0
+    assert "hub: job 17+0" in capsys.readouterr().out
+    assert launched.calls("scancel") == ["scancel --quiet 17"]
+    assert len(launched.calls("sbatch")) == 4
+
+
+@pytest.mark.needs("registry_lean")
 def test_a_run_is_never_separate_jobs_and_one_job_at_a_time(launched, capsys):
     asked = launched.calls("sbatch")
     (launched.home / "sites" / "far.yaml").write_text(SITE.replace("together", "separate"))

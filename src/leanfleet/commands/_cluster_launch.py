@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from leanfleet.commands._cluster_look import ids_of, look, slurm_answers, told_by
 from leanfleet.commands._cluster_whole import (
     check_kind,
+    end_broken,
     lives_as_whole,
     script_of,
     submit_whole,
@@ -95,12 +96,13 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     needed("sbatch")
     known = told.submitted(run.path)
     check_kind(run, site, known)
+    broken = end_broken(run, known)
     names = missing(run, site, known)
     if not names:
         print(_nothing_missing(run))
     elif site.jobs == "separate":
         _say_submitted(run, submit_some(run, site, names), as_json)
-    elif lives_as_whole(run, known):
+    elif not broken and lives_as_whole(run, known):
         print(
             f"one job for all roles runs or waits; {', '.join(sorted(names))} begins with its next"
         )

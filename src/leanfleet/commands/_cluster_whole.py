@@ -80,6 +80,24 @@ def check_kind(run: Run, site: Site, known: Sequence[Submitted]) -> None:
         )
 
 
+def end_broken(run: Run, known: Sequence[Submitted]) -> list[str]:
+    """Jobs of which Slurm queued the first component again and ended others, as after the failure of a
+    node: they would wait for ever. Cancels them. Raises LeanStartError."""
+    from hpc.slurm import queue
+
+    with slurm_answers():
+        states = look(run, known)
+        ended = {id.partition("+")[0] for id, state in states.items() if not state.lives}
+        waiting = {
+            id.partition("+")[0]
+            for id, state in states.items()
+            if "+" in id and state.state == "PENDING"
+        }
+        broken = sorted(waiting & ended)
+        queue.cancel(broken)
+    return broken
+
+
 def lives_as_whole(run: Run, known: Sequence[Submitted]) -> bool:
     """Whether its one job runs or waits. Raises LeanStartError."""
     with slurm_answers():
