@@ -13,6 +13,7 @@ from leanfleet import cli
 
 pytestmark = [pytest.mark.needs("slurm"), pytest.mark.timeout(600)]
 PATIENCE = 120.0
+HOSTILE = """-it's "a" $(touch harm) `test`; & #"""  # a folder's name
 
 CONFIG = """\
 name: tried
@@ -70,6 +71,9 @@ class Runs:
     def states(self) -> dict[str, str]:
         return self.cluster.states(self.first)
 
+    def ended(self, how: set[str]) -> int:
+        return sum(state in how for state in self.states().values())
+
     def nodes(self, job: str) -> list[str]:
         return self.cluster.run(
             "scontrol", "show", "hostnames", self.cluster.run("squeue", "-h", "-j", job, "-o", "%N")
@@ -93,7 +97,7 @@ class Runs:
 def runs(tmp_path, cluster, monkeypatch) -> Runs:
     fake = Path(__file__).parent / "fake_task.py"
     monkeypatch.setattr("leanfleet.roles.jobs.PROGRAM", (str(fake),))
-    made = Runs(tmp_path / "it's a test", cluster)  # a name with a space and a quote
+    made = Runs(tmp_path / HOSTILE, cluster)
     made.site()
     return made
 
@@ -146,6 +150,19 @@ def test_jobs_come_back_after_a_requeue_and_before_their_time_is_up(runs, capsys
     assert rows["prover.0"]["requeues"] == 0
     logs = {path.name for path in (runs.folder / "logs").glob("*.log")}
     assert {"hub.0.1.log", "prover.1.1.log"} <= logs and "prover.0.1.log" not in logs
+
+
+@pytest.mark.needs("registry_lean")
+def test_a_job_goes_on_past_its_time_limit(runs, capsys):
+    """Slurm itself says when the end is near: the limit is shortened while the job runs."""
+    assert runs.launch() == 0
+    runs.wait(lambda: runs.begins() == 6)
+    prover = runs.job("prover.1")
+    runs.cluster.run("scontrol", "update", f"jobid={prover}", "timelimit=1")
+    runs.wait(lambda: runs.begins() == 7)
+    assert "prover.1 SIGTERM" in runs.notes
+    row = status(runs, capsys)["prover.1"]
+    assert (row["job"], row["requeues"], row["slurm"]) == (prover, 1, "RUNNING")
 
 
 @pytest.mark.needs("registry_lean")

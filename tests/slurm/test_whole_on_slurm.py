@@ -82,3 +82,20 @@ def test_one_job_is_cancelled_in_order_and_where_requeue_is_forbidden_another_fo
     left = stops(runs)[-5:]
     assert left.index("hub.0") < left.index("lean.0")
     assert cli.main(["cancel", str(runs.folder)]) == 1
+
+
+def test_one_job_that_lost_a_node_goes_on_with_resume(runs, capsys):  # noqa: F811
+    runs.site(WHOLE)
+    assert runs.launch() == 0
+    runs.wait(lambda: runs.begins() == 6)
+    rows = status(runs, capsys)
+    first = rows["hub.0"]["job"]
+    node = runs.nodes(rows["prover.0"]["job"])[0]
+    runs.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    # Slurm queues the first component again, and ends the others.
+    ended = {"COMPLETED", "FAILED"}
+    runs.wait(lambda: {*runs.states().values()} - ended == {"PENDING"} and runs.ended(ended) == 4)
+    assert cli.main(["resume", str(runs.folder)]) == 0
+    assert "hub: job " in capsys.readouterr().out
+    runs.wait(lambda: runs.cluster.nudge() or runs.begins() == 12)
+    assert status(runs, capsys)["hub.0"]["job"] != first and runs.states()[first] == "CANCELLED"
