@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from hpc.slurm.requeue import again
 from hpc.slurm.script import Job
 from hpc.slurm.submit import check, submit
 from hpc.slurm.told import Over, Told
+from leanfleet.commands import _cluster_look
 
 PARAMETERS = {
     **{"job_name": "tried:hub", "time": 10, "nodes": 1, "ntasks_per_node": 1},
@@ -85,6 +87,19 @@ def test_one_query_has_the_states_of_all_jobs_and_elements(slurm):
     assert found["12"].shown == "RUNNING" and not found["13_5"].lives
     assert found["14"].reason == "a|b (c)"
     assert len(calls.read_text().splitlines()) == 1
+
+
+def test_jobs_at_their_end_are_looked_at_again(slurm, tmp_path, monkeypatch):
+    monkeypatch.setattr(_cluster_look, "LOOK_AGAIN_SECONDS", 0.01)
+    twice = f"[ $(wc -l < {tmp_path}/calls) -lt 3 ] && echo '7|COMPLETING|n1|1:00|None' && exit"
+    slurm("squeue", f"{twice}; echo '7|CANCELLED|n1|1:00|None'; echo '8|RUNNING|n1|1:00|None'")
+    known = [told.Submitted("hub", "7", (0,), False, 0.0)]
+    found = _cluster_look.settled(SimpleNamespace(path=tmp_path), known)
+    assert not found["7"].lives and set(found) == {"7"}
+
+    slurm("squeue", "echo '7|COMPLETING|n1|1:00|None'")  # an end that takes for ever
+    monkeypatch.setattr(_cluster_look, "SETTLE_SECONDS", 0.05)
+    assert _cluster_look.settled(SimpleNamespace(path=tmp_path), known)["7"].lives
 
 
 @pytest.mark.parametrize(

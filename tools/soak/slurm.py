@@ -118,6 +118,7 @@ class Soak:
         self.problems: list[str] = []
         self.first = cluster.next_id()
         self.blockers: set[str] = set()  # jobs of a higher priority
+        self.resumed = 0.0  # when `leanfleet resume` was called last, monotonic
         self.again: list[float] = []  # seconds until the learner trained after it had lost its job
 
     def run(self) -> dict:
@@ -129,6 +130,8 @@ class Soak:
         self._faults()
         self._wait(self._has_ended, minutes * 60 + 900, "the end")
         found, problems = counted(self.folder)
+        if left := found["counts"]["to_judge"]:
+            problems.append(f"{left} claims were never judged")
         return {
             "jobs": options.jobs,
             "seconds": round(time.monotonic() - began, 1),
@@ -270,13 +273,14 @@ class Soak:
         return (self.folder / files.OVER).exists()
 
     def _has_ended(self) -> bool:
-        """No job runs or waits. What a kill took away near the end is submitted again."""
+        """No job runs or waits. What a kill took away is submitted again, as somebody who looks after a
+        run would."""
+        if time.monotonic() - self.resumed > 20.0:
+            self.resumed = time.monotonic()
+            self._command("resume", str(self.folder))
         if any(state not in GONE for state in self._states().values()):
             return False
-        if (self.folder / files.LEARNER / files.DONE).exists() and self._over():
-            return True
-        self._command("resume", str(self.folder))
-        return False
+        return (self.folder / files.LEARNER / files.DONE).exists() and self._over()
 
     def _wait(self, condition, seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanfleet.commands._cluster_look import ids_of, look, slurm_answers, told_by
+from leanfleet.commands._cluster_look import ids_of, settled, slurm_answers, told_by
 from leanfleet.commands._cluster_whole import (
     check_kind,
     end_broken,
@@ -148,7 +148,7 @@ def missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
 
     ids = ids_of(run, known)
     with slurm_answers():
-        states = look(run, known)
+        states = settled(run, known)
     names = set()
     for process in processes(run.config, site, run.path):
         said = told_by(run).get(process.name)

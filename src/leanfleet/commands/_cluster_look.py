@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from hpc.slurm.queue import JobState
     from hpc.slurm.told import Submitted, Told
     from leanfleet.roles.begin import Run
+
+SETTLE_SECONDS = 30.0  # that a job may take to end, before it counts as one that lives
+LOOK_AGAIN_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -52,6 +56,19 @@ def look(run: Run, known: Sequence[Submitted]) -> dict[str, JobState]:
     if not mine:
         return {}
     return {id: state for id, state in queue.look().items() if id in mine}
+
+
+def settled(run: Run, known: Sequence[Submitted]) -> dict[str, JobState]:
+    """As `look`, but that jobs at their end are waited for a while: whether they are gone for good, or
+    queued again, shows only then. Raises Unavailable."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    states = look(run, known)
+    while any(each.state == "COMPLETING" for each in states.values()):
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(LOOK_AGAIN_SECONDS)
+        states = look(run, known)
+    return states
 
 
 def rows(run: Run) -> tuple[list[dict[str, Any]], str]:
