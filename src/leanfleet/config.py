@@ -93,6 +93,7 @@ class PolicyConfig(Section):
     temperature: float = Field(1.0, ge=0, le=100)  # 0: the likeliest token
     top_p: float = Field(1.0, gt=0, le=1)
     distinct_first: bool = False  # the first tokens of a state's samples differ
+    scored: int = Field(0, ge=0, le=256)  # candidates of the menu that it is asked about, beside it
     longest: int = Field(64, ge=1, le=2**20)  # tokens of an answer, its end included
     prompt_tokens: int | None = Field(None, ge=1)  # at most; None: what the context leaves
     lanes: int = Field(16, ge=1, le=4096)  # requests at once

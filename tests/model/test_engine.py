@@ -311,3 +311,45 @@ def test_what_does_not_fit_is_refused_and_nothing_is_cut():
 def test_mistakes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# --- given sequences ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_given_sequences_are_as_likely_as_plain_forward_passes_say(shape):
+    network = network_of(shape)
+    sequences = ((END,), (5, END), (9, 4, 17, 8, 30, 6, 7, 5, 4, 11, END), (12, 13))
+    asked = requests(6, scored=sequences, longest=20)
+    together = answers(engine_of(network), asked)
+    for request, found in zip(asked, together, strict=True):
+        expected = reference.answer(network, request, END, forbidden=FORBIDDEN)
+        assert_same(found, expected)
+        assert found.scores == pytest.approx(expected.scores, abs=1e-3)
+        (alone,) = answers(engine_of(network), [request])
+        assert alone.scores == found.scores  # to the last bit
+    assert answers(engine_of(network), requests(1))[0].scores == ()
+
+
+def test_a_sample_is_as_likely_as_the_same_sequence_scored():
+    network = network_of()
+    (request,) = requests(1, samples=8, longest=20)
+    (found,) = answers(engine_of(network), [request])
+    sequences = tuple((*sample.ids, END) for sample in found.samples)
+    scored = Request(request.prompt, request.value_at, 1, 20, 1, scored=sequences)
+    (again,) = answers(engine_of(network), [scored])
+    assert again.scores == pytest.approx([s.log_probability for s in found.samples], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scored", "said"),
+    [
+        (((4,) * 21,), "20 tokens are scored"),
+        (((4,),) * 257, "at most 256 sequences"),
+        (((40,),), "not among the 40"),
+        (((),), "without tokens"),
+    ],
+)
+def test_sequences_that_can_not_be_scored(scored, said):
+    with pytest.raises(ValueError, match=said):
+        engine_of(network_of()).submit(Request((5,), 0, 1, 4, 1, scored=scored))

@@ -81,3 +81,62 @@ async def test_a_network_that_is_away_is_a_machine_error():
 def test_a_weight_that_is_none(weight):
     with pytest.raises(ValueError, match="above 0 and below 1"):
         MixedPolicy(Says(), weight)
+
+
+# --- what the network thinks of the menu's candidates ----------------------------------------------
+
+
+class Scores(Says):
+    """Says, with a probability for every candidate; fails first where it is told to."""
+
+    def __init__(self, scores: dict[str, float], *answers: Proposal, away: int = 0) -> None:
+        super().__init__(*answers)
+        self.scores, self.away, self.asked = scores, away, []
+
+    async def scored(self, key, goals, count, candidates):
+        if self.away:
+            self.away -= 1
+            raise PolicyUnavailable("away")
+        self.asked.append(tuple(candidates))
+        proposal = await self.propose(key, goals, count)
+        return proposal, [self.scores.get(text, 0.0) for text in candidates]
+
+
+class InTurn:
+    """A menu: candidates with falling priors, from where it stopped."""
+
+    def __init__(self, *candidates: tuple[str, float]) -> None:
+        self.left = list(candidates)
+
+    async def propose(self, key, goals, count):
+        taken, self.left = self.left[:count], self.left[count:]
+        return Proposal(-6.0, taken, exhausted=len(taken) < count)
+
+
+async def test_the_network_moves_a_candidate_that_the_menu_has_far_behind():
+    menu = InTurn(("a", 3.0), ("b", 1.0), ("c", 0.5), ("d", 0.1))
+    network = Scores({"a": 0.05, "d": 0.3}, Proposal(-2.0, [("e", 0.15)]))
+    policy = MixedPolicy(network, 0.5, menu, scored=4)
+    # the network's come to 0.05 + 0.3 + 0.15; the menu's first two to 4
+    found = await asked(policy, 2)
+    assert network.asked == [("a", "b", "c", "d")]
+    assert found == pytest.approx({"a": 0.5 * 0.1 + 0.5 * 0.75, "d": 0.5 * 0.6 + 0.5 * 0.025})
+    later = await policy.propose("s", [GOAL], 3)
+    assert [tactic for tactic, _ in later.tactics] == ["e", "b", "c"]
+
+
+async def test_an_untrained_network_that_scores_costs_nothing():
+    alone = [text for text, _ in (await MenuPolicy().propose("s", [GOAL], 8)).tactics]
+    tiny = {text: 1e-9 * number for number, text in enumerate(reversed(alone))}
+    garbage = Scores(tiny, Proposal(-30.0, [("garbage", 1e-12)]))
+    assert list(await asked(MixedPolicy(garbage, 0.5, scored=32), 8)) == alone
+
+
+async def test_candidates_of_a_question_that_failed_are_asked_about_again():
+    menu = InTurn(*((text, 1.0) for text in "abcdef"))
+    network = Scores({"f": 1.0}, Proposal(-2.0, []), away=1)
+    policy = MixedPolicy(network, 0.5, menu, scored=6)
+    with pytest.raises(PolicyUnavailable):
+        await asked(policy, 2)
+    assert list(await asked(policy, 2))[0] == "f"
+    assert network.asked == [tuple("abcdef")]

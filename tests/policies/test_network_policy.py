@@ -71,6 +71,27 @@ async def test_a_search_gets_other_samples_when_it_asks_again_and_the_same_in_a_
         assert other.tactics != runs[0][0].tactics
 
 
+async def test_candidates_are_as_probable_as_the_same_tactics_drawn(weights, tokenizer):
+    async with serving(weights) as service:
+        policy = NetworkPolicy(service, seed=5)
+        drawn = await policy.propose("key", GOALS, 8)
+        texts = [text for text, _ in drawn.tactics] + ["exact h", "x " * 500, "y" * 5000]
+        again, found = await policy.scored("key", GOALS, 8, texts)
+        alone = await NetworkPolicy(service, seed=5).scored("key", GOALS, 8, ())
+        reply = await service(asked(state_text(GOALS), 1, candidates=tuple(texts[:-1])))
+    assert again.tactics != drawn.tactics and alone == (drawn, [])
+    assert all(0 <= each <= 1 for each in found) and 0 < found[-3] < 1
+    assert found[-2:] == [0.0, 0.0]  # too many tokens, and too long for a message
+    assert found[:-2] == pytest.approx([math.exp(each) for each in reply.scores[:-1]])
+    assert reply.scores[-1] is None
+    opened = open_weights(weights, CONFIG)
+    prompt = opened.prompter.state(state_text(GOALS), opened.room)
+    ids = (*tokenizer.encode("exact h"), opened.prompter.end)
+    opened.engine.submit(Request(prompt.ids, prompt.value_at, 1, 12, 1, scored=(ids,)))
+    (expected,) = opened.engine.run().values()
+    assert math.log(found[-3]) == pytest.approx(expected.scores[0], rel=1e-3)
+
+
 async def test_what_was_not_answered_is_asked_the_same_again():
     seeds = []
 

@@ -41,7 +41,7 @@ def policy_factory(settings: Settings, ask: Ask | None = None) -> PolicyFactory:
         if ask is not None:
             policy = NetworkPolicy(ask, seed, settings.drawing, settings.longest)
             if settings.menu_weight:
-                policy = MixedPolicy(policy, settings.menu_weight)
+                policy = MixedPolicy(policy, settings.menu_weight, scored=settings.scored)
         return Noisy(policy, settings.noise, seed) if settings.noise else policy
 
     return make

@@ -41,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     distinct_first: bool = False
     longest: int = 0  # tokens of a network's answer
     menu_weight: float = 0.0  # of the menu's priors beside a network's; 0: the network alone
+    scored: int = 0  # candidates of the menu that the network is asked about
 
     def __post_init__(self) -> None:
         wrong = [
@@ -78,6 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             top_p=config.top_p,
             distinct_first=config.distinct_first,
             menu_weight=menu_weight,
+            scored=config.scored if menu_weight else 0,
         )
 
     @property

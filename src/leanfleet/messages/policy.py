@@ -13,6 +13,7 @@ _Samples = Annotated[int, Meta(ge=1, le=1024)]
 _Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Longest = Annotated[int, Meta(ge=0, le=2**20)]
 _StateText = Annotated[str, Meta(max_length=2**20)]
+_Candidate = Annotated[str, Meta(max_length=4096)]
 
 
 class Drawing(Struct, frozen=True, array_like=True):
@@ -31,6 +32,7 @@ class ProposeTactics(Struct, frozen=True, tag="propose"):
 
     Idempotent: the same request gives the same answer from every rank with the same weights, so one
     that was lost is sent again, to any of them. `longest`: tokens of a tactic, 0: the server's.
+    `candidates`: tactics whose probability is asked for besides.
     """
 
     state: _StateText  # printed goals
@@ -38,6 +40,7 @@ class ProposeTactics(Struct, frozen=True, tag="propose"):
     seed: _Seed
     drawing: Drawing = Drawing()
     longest: _Longest = 0
+    candidates: Annotated[tuple[_Candidate, ...], Meta(max_length=256)] = ()
 
 
 class WriteProofs(Struct, frozen=True, tag="write"):
@@ -66,7 +69,8 @@ class Proposed(Struct, frozen=True, tag="proposed"):
     """Policy server → prover. `value`: V, None where the weights have none to trust.
 
     `tokens`: drawn for it. `cut`: samples that reached the cap and are discarded. `garbled`: those
-    that spell no text.
+    that spell no text. `scores`: log-probabilities of the candidates; None for one that the network
+    can't write.
     """
 
     tactics: tuple[Tactic, ...]
@@ -75,6 +79,7 @@ class Proposed(Struct, frozen=True, tag="proposed"):
     cut: int
     garbled: int
     version: int  # of the weights
+    scores: tuple[float | None, ...] = ()
 
 
 class Sampled(Struct, frozen=True, array_like=True):

@@ -8,6 +8,7 @@ counted in `without_network`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from leanfleet.messages import (
@@ -28,6 +29,7 @@ Ask = Callable[[PolicyRequest], Awaitable[PolicyReply]]
 """Whoever answers. It raises PolicyUnavailable when nobody does."""
 
 LONGEST_STATE = 2**20  # characters; beyond, no message holds it
+LONGEST_CANDIDATE = 4096
 
 
 def state_text(goals: Sequence[Goal]) -> str:
@@ -59,18 +61,28 @@ class NetworkPolicy:
 
     async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
         """`count` samples more; as many tactics or fewer. Raises PolicyUnavailable."""
+        return (await self.scored(key, goals, count, ()))[0]
+
+    async def scored(
+        self, key: str, goals: Sequence[Goal], count: int, candidates: Sequence[str]
+    ) -> tuple[Proposal, list[float]]:
+        """As `propose`; and how probable the network finds each candidate, 0 where it can't say."""
+        unknown = [0.0] * len(candidates)
         if key in self._unfit:
-            return await self._menu_policy.propose(key, goals, count)
+            return await self._menu_policy.propose(key, goals, count), unknown
         text = state_text(goals)
         asked = self._asked.get(key, 0)
         seed = child_seed(self._seed, "policy", key, asked)
         if len(text) > LONGEST_STATE:
             reply = None
         else:
-            reply = await self._ask(ProposeTactics(text, count, seed, self._drawing, self._longest))
+            short = tuple(each for each in candidates if len(each) <= LONGEST_CANDIDATE)
+            reply = await self._ask(
+                ProposeTactics(text, count, seed, self._drawing, self._longest, short)
+            )
         if reply is None or isinstance(reply, NoPrompt):
             self._unfit.add(key)
-            return await self._menu_policy.propose(key, goals, count)
+            return await self._menu_policy.propose(key, goals, count), unknown
         if not isinstance(reply, Proposed):
             raise PolicyUnavailable(f"the policy answered {type(reply).__name__} out of turn")
         self._asked[key] = asked + 1  # only now: what was not answered is asked the same again
@@ -79,4 +91,9 @@ class NetworkPolicy:
         self.garbled += reply.garbled
         self.version = reply.version
         value = self._menu.value(goals) if reply.value is None else reply.value
-        return Proposal(value, [(each.text, each.probability) for each in reply.tactics])
+        scores = dict(zip(short, reply.scores, strict=False))  # an older server gives none
+        found = [
+            0.0 if (known := scores.get(each)) is None else math.exp(min(0.0, known))
+            for each in candidates
+        ]
+        return Proposal(value, [(each.text, each.probability) for each in reply.tactics]), found

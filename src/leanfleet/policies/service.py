@@ -79,14 +79,15 @@ class PolicyService:
             return self._no_prompt(NoPromptKind.SPECIAL, error)
         longest = message.longest or self.opened.engine.limits.longest
         try:
-            answer = await self.thread.ask(_request(message, prompt, longest))
+            scored = self._candidates(message, longest)
+            answer = await self.thread.ask(_request(message, prompt, longest, scored))
         except StateTooLong as error:
             return self._no_prompt(NoPromptKind.TOO_LONG, error, error.tokens, error.room)
         except ValueError as error:
             raise BadRequest("impossible", str(error)) from None
         if isinstance(message, WriteProofs):
             return self._written(answer, longest)
-        return self._proposed(answer, longest)
+        return self._proposed(answer, longest, scored)
 
     def status(self) -> PolicyStatus:
         counts, metrics = self.thread.counts(), self.opened.engine.metrics
@@ -124,9 +125,28 @@ class PolicyService:
         self.no_prompt += 1
         return NoPrompt(kind, str(error)[:500], self.opened.engine.version, tokens, room)
 
-    def _proposed(self, answer: Answer, longest: int) -> Proposed:
+    def _candidates(
+        self, message: ProposeTactics | WriteProofs, longest: int
+    ) -> tuple[tuple[int, ...] | None, ...]:
+        """The candidates' tokens, the end included; None for one that the network can't write."""
+        prompter = self.opened.prompter
+
+        def tokens(text: str) -> tuple[int, ...] | None:
+            try:
+                found = (*prompter.tokenizer.encode(text), prompter.end)
+            except ValueError:  # a special token in the text
+                return None
+            return found if len(found) <= longest else None
+
+        wanted = message.candidates if isinstance(message, ProposeTactics) else ()
+        return tuple(tokens(text) for text in wanted)
+
+    def _proposed(
+        self, answer: Answer, longest: int, scored: Sequence[tuple[int, ...] | None]
+    ) -> Proposed:
         merged = merge(answer.samples, self._text)
         kept = sum(one.count for one in merged)
+        scores = iter(answer.scores)
         has_head = self.opened.prompter.format.value == "head"
         return Proposed(
             tactics=tuple(Tactic(str(m.key), min(1.0, m.probability), m.count) for m in merged),
@@ -135,6 +155,7 @@ class PolicyService:
             cut=answer.cut,
             garbled=len(answer.samples) - kept,
             version=answer.version,
+            scores=tuple(None if each is None else next(scores) for each in scored),
         )
 
     def _written(self, answer: Answer, longest: int) -> Written:
@@ -156,7 +177,12 @@ class PolicyService:
         return text or None
 
 
-def _request(message: ProposeTactics | WriteProofs, prompt: Prompt, longest: int) -> Request:
+def _request(
+    message: ProposeTactics | WriteProofs,
+    prompt: Prompt,
+    longest: int,
+    scored: Sequence[tuple[int, ...] | None],
+) -> Request:
     drawing: Drawing = message.drawing
     return Request(
         prompt=prompt.ids,
@@ -165,6 +191,7 @@ def _request(message: ProposeTactics | WriteProofs, prompt: Prompt, longest: int
         longest=longest,
         seed=message.seed,
         sampling=Sampling(drawing.temperature, drawing.top_p, drawing.distinct_first),
+        scored=tuple(each for each in scored if each is not None),
     )
 
 

@@ -213,7 +213,8 @@ class Policies:
         if weight == 1 or not self._trained:
             return MenuPolicy()
         drawing, longest = self._config.policy.drawing, self._config.policy.longest
-        return MixedPolicy(NetworkPolicy(self._ask, seed, drawing, longest), weight)
+        network = NetworkPolicy(self._ask, seed, drawing, longest)
+        return MixedPolicy(network, weight, scored=self._config.policy.scored)
 
 
 def _line(player: Player, desk: Desk) -> str:

@@ -4,6 +4,7 @@
     limits     what an engine may use, and which requests it takes
     sampling   one random stream per sample; temperature, top-p, first tokens without replacement
     prefill    a prompt's keys, values, first logits and value, computed once; the prefix cache
+    score      how likely given sequences are after a prompt
     lanes      memory of running groups, and their attention: a prompt is shared by its samples
     decode     the network's forward pass of one decoding step, in few operations
     cohort     the groups that run on one set of weights: admit, step, leave

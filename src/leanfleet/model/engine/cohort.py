@@ -17,6 +17,7 @@ from leanfleet.model.engine.lanes import Lanes
 from leanfleet.model.engine.prefill import ROWS, PrefixCache, padded_rows, prefill
 from leanfleet.model.engine.request import Answer, Request, Sample
 from leanfleet.model.engine.sampling import draw, first_tokens, streams
+from leanfleet.model.engine.score import score
 from leanfleet.model.network import Network
 
 
@@ -37,6 +38,7 @@ class _Group:
     name: int
     request: Request
     value_logits: tuple[float, ...]
+    scores: tuple[float, ...]
     running: int = 0
     cut: int = 0
     done: dict[int, Sample] = field(default_factory=dict)
@@ -86,7 +88,8 @@ class Cohort:
     def admit(self, name: int, request: Request) -> list[tuple[int, Answer]]:
         """Prefills and draws first tokens. The answer, if no row is left to run."""
         prefix = self.cache.get(request.prompt, request.value_at)
-        group = _Group(name, request, prefix.value_logits)
+        scores = score(self.network, prefix, request.scored)
+        group = _Group(name, request, prefix.value_logits, scores)
         sources = streams(request)
         logits = self._only_allowed(prefix.logits)
         log_total = prefix.logits.logsumexp(-1)
@@ -187,7 +190,7 @@ class Cohort:
 
     def _answer(self, group: _Group) -> Answer:
         samples = tuple(group.done[number] for number in sorted(group.done))
-        return Answer(samples, group.cut, group.value_logits, self.version)
+        return Answer(samples, group.cut, group.value_logits, self.version, group.scores)
 
     def _only_allowed(self, logits: Tensor) -> Tensor:
         return logits + self._forbidden

@@ -11,13 +11,15 @@ from leanfleet.model.prompt import StateTooLong
 @dataclass(frozen=True)
 class Limits:
     """Memory of an engine. `lanes` × `width` rows run at once; a request of more samples than
-    `width` takes several lanes. `longest`: tokens of a sample, the end included."""
+    `width` takes several lanes. `longest`: tokens of a sample, the end included. `scored`: sequences
+    of a request."""
 
     lanes: int = 64
     width: int = 8
     longest: int = 64
     prompt: int | None = None  # tokens of a prompt; None: what the context leaves
     cache_tokens: int = 65_536  # of prompts kept
+    scored: int = 256
 
     def __post_init__(self) -> None:
         if min(self.lanes, self.width, self.longest) < 1 or self.cache_tokens < 0:
@@ -46,8 +48,14 @@ class Limits:
             raise ValueError(
                 f"{request.samples} samples; at most {self.lanes * self.width} at once"
             )
-        if not all(0 <= token < vocabulary for token in request.prompt):
-            raise ValueError(f"a token of the prompt is not among the {vocabulary} of the network")
+        if len(request.scored) > self.scored or any(len(x) > self.longest for x in request.scored):
+            raise ValueError(
+                f"at most {self.scored} sequences of {self.longest} tokens are scored at once"
+            )
+        if not all(
+            0 <= token < vocabulary for x in (request.prompt, *request.scored) for token in x
+        ):
+            raise ValueError(f"a token is not among the {vocabulary} of the network")
 
 
 @dataclass(frozen=True)

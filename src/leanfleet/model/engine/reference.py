@@ -48,5 +48,12 @@ def answer(
             samples.append(Sample(tuple(tokens[:-1]), total))
         else:
             cut += 1
+    scores = tuple(
+        sum(
+            float(logits_after(list(sequence[:at])).log_softmax(-1)[token])
+            for at, token in enumerate(sequence)
+        )
+        for sequence in request.scored
+    )
     value_logits = output.value_logits[0, request.value_at].float().tolist()
-    return Answer(tuple(samples), cut, tuple(value_logits), version)
+    return Answer(tuple(samples), cut, tuple(value_logits), version, scores)

@@ -30,7 +30,8 @@ class Sampling:
 class Request:
     """`samples` sequences after one prompt. `longest`: tokens of each, the end included.
 
-    `value_at`: the index in the prompt where the value is read.
+    `value_at`: the index in the prompt where the value is read. `scored`: sequences, end tokens
+    included, whose probability is asked for besides.
     """
 
     prompt: tuple[int, ...]
@@ -39,6 +40,7 @@ class Request:
     longest: int
     seed: int
     sampling: Sampling = field(default_factory=Sampling)
+    scored: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -47,6 +49,8 @@ class Request:
             raise ValueError(f"value_at {self.value_at} is outside the prompt")
         if self.samples < 1 or self.longest < 1:
             raise ValueError("a request needs at least one sample of at least one token")
+        if not all(self.scored):
+            raise ValueError("a sequence without tokens can't be scored")
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Answer:
     """`samples` in the order of their numbers; `cut`: those that reached the cap and are discarded.
 
     `value_logits`: of the distance to a proof. `version`: of the weights that all of it came from.
+    `scores`: log-probabilities of the request's `scored`.
     """
 
     samples: tuple[Sample, ...]
     cut: int
     value_logits: tuple[float, ...]
     version: int
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
