@@ -80,6 +80,8 @@ async def searched(lean, theorems=THEOREMS, *, width=1, killer=None) -> list[Sea
         theorem = Theorem("t", f"theorem t {statement}")
         result = await prove(lean, theorem, BUDGET, killer or (lambda _: None), config=config)
         found.append(result.search)
+        if killer is not None:
+            await killer.settled()
     return found
 
 
@@ -94,6 +96,10 @@ class Killer:
         if statistics.simulations == 1 and self.armed:
             self.armed = False
             self._tasks.add(asyncio.create_task(self._kill()))
+
+    async def settled(self) -> None:
+        """A kill that comes after its search would hit the next one's first state."""
+        await asyncio.gather(*self._tasks)
 
     async def _kill(self) -> None:
         await asyncio.sleep(0.02 * (self.kills % 5))  # before, between and in the middle of tactics
