@@ -37,7 +37,7 @@ from slurm_cluster import Cluster  # noqa: E402
 
 JOBS = ("separate", "together")
 FAULTS = ("preempted", "requeued", "node down", "time is up", "killed")
-START_SECONDS = 240.0  # at most, until the learner's first step
+START_SECONDS = 120.0  # at most, until the learner's first step
 CONFIG = """\
 name: soak-slurm
 cluster: {site}
@@ -126,6 +126,8 @@ class Soak:
         options, began = self.options, time.monotonic()
         minutes = (options.seconds + START_SECONDS) / 60
         self._launch("soak", self.folder, minutes)
+        if self.problems:
+            return {"jobs": options.jobs, "problems": self.problems}
         self._wait(self._begun, START_SECONDS, "the learner's first step")
         self._faults()
         self._wait(self._has_ended, minutes * 60 + 900, "the end")
@@ -168,15 +170,18 @@ class Soak:
                 order = self.random.sample(self.options.faults, len(self.options.faults))
             began = time.monotonic()
             running = [id for id, state in self._states().items() if state == "RUNNING"]
-            if running:
-                job = self.random.choice(sorted(running))
-                steps = len(learner_steps(self.folder))
-                fault = order.pop()
-                is_learner = self.options.jobs == "together" or self._role(job) == "learner"
-                self._fault(fault, job)
-                self.done[f"{fault}: {self._role(job)}"] += 1
-                if is_learner:
-                    self._until_it_trains(steps, began)
+            if not running:  # queued again, or between two starts
+                self.cluster.nudge()
+                time.sleep(1.0)
+                continue
+            job = self.random.choice(sorted(running))
+            steps = len(learner_steps(self.folder))
+            fault = order.pop()
+            is_learner = self.options.jobs == "together" or self._role(job) == "learner"
+            self._fault(fault, job)
+            self.done[f"{fault}: {self._role(job)}"] += 1
+            if is_learner:
+                self._until_it_trains(steps, began)
             time.sleep(max(0.0, self.options.every - (time.monotonic() - began)))
 
     def _fault(self, fault: str, job: str) -> None:
@@ -192,7 +197,7 @@ class Soak:
         else:
             node = run("squeue", "-h", "-j", job, "-o", "%N").splitlines()[0]
             if fault == "preempted":
-                words = ("sbatch", "--parsable", "-p", "cpu", "-w", node, "--exclusive")
+                words = ("sbatch", "--parsable", "-p", "all", "-w", node, "--exclusive")
                 self.blockers.add(run(*words, "--output=/dev/null", "--wrap", "sleep 5"))
             else:  # it comes back as soon as it speaks again (ReturnToService)
                 run("scontrol", "update", f"nodename={node}", "state=down", "reason=soak")
@@ -203,6 +208,7 @@ class Soak:
         kept = len(learner_steps(self.folder))
         seen_away = False
         while time.monotonic() < deadline and not self._over():
+            self.cluster.nudge()
             states = [self._states().get(id) for id in self._ids("learner")]
             seen_away = seen_away or "RUNNING" not in states
             now = len(learner_steps(self.folder))
@@ -219,7 +225,7 @@ class Soak:
         home = folder.parent
         (home / "sites").mkdir(exist_ok=True)
         jobs = "" if self.options.jobs == "separate" else f"jobs: {self.options.jobs}\n"
-        text = SITE.format(jobs=jobs, partition="low")
+        text = SITE.format(jobs=jobs, partition="spare")
         (home / "sites" / "soak.yaml").write_text(text, encoding="utf-8")
         config = home / f"{folder.name}.yaml"
         config.write_text(
@@ -285,6 +291,7 @@ class Soak:
     def _wait(self, condition, seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
+            self.cluster.nudge()
             if time.monotonic() > deadline:
                 queue = self.cluster.run("squeue", "-a", "-t", "all")
                 self.problems.append(f"waited {seconds:.0f} s for {what}:\n{queue}")
