@@ -107,11 +107,14 @@ def _judge(log: Path, logs: list[Path], process: subprocess.Popen) -> None:
         last = "".join(f"\n  | {line}" for line in own[-LINES:])
         raise RankLost(f"srun ended with exit code {process.returncode}. The end of {log}:{last}")
     rank, node, how = int(found["rank"]), found["node"], found["how"]
-    if how == f"Exited with exit code {EXIT_MISTAKE}":
-        mistakes = [said(each) for each in (logs[rank], *logs)]
-        raise ValueError(next(filter(None, mistakes), f"a rank failed: {logs[rank]}"))
-    last = "".join(f"\n  | {line}" for line in lines(logs[rank])[-LINES:])
+    own_log = logs[0].with_name(logs[0].name.replace("rank.0.", f"rank.{rank}.", 1))
+    if (
+        how == f"Exited with exit code {EXIT_MISTAKE}"
+    ):  # srun may have started more than were wanted
+        mistakes = [said(each) for each in (own_log, *logs)]
+        raise ValueError(next(filter(None, mistakes), f"a rank failed: {own_log}"))
+    last = "".join(f"\n  | {line}" for line in lines(own_log)[-LINES:])
     raise RankLost(
         f"rank {rank} of {len(logs)}, on {node}: {how}; all ranks are stopped. Run again to go on "
-        f"from the last checkpoint. The end of {logs[rank]}:{last}"
+        f"from the last checkpoint. The end of {own_log}:{last}"
     )
