@@ -37,7 +37,7 @@ from leanfleet.evaluate.results import (
     read_theorems,
     write_whole,
 )
-from leanfleet.evaluate.runner import SEARCHES_PER_PROCESS
+from leanfleet.evaluate.runner import SEARCHES_PER_PROCESS, open_jobs
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
 from leanfleet.lean.client import LeanClient
@@ -266,9 +266,9 @@ def _copy_collected(source: Path, target: Path) -> None:
     """What another run has collected. Raises ValueError: it has not, or not to the end."""
     if (target / SHARD).exists():
         return
-    manifest = read_manifest(source)
-    done = sum(row.outcome is not Class.ERROR for row in last_rows(read_rows(source)).values())
-    if not (source / SHARD).exists() or done < manifest.theorems * manifest.settings.attempts:
+    settings = read_manifest(source).settings
+    left = open_jobs(read_theorems(source), settings, read_rows(source))
+    if left or not (source / SHARD).exists():
         raise ValueError(f"collect.copy_of: {source} is not finished: run its experiment again")
     aside = target.with_suffix(".copying")
     shutil.rmtree(aside, ignore_errors=True)
