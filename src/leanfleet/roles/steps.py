@@ -107,10 +107,9 @@ def _judge(log: Path, logs: list[Path], process: subprocess.Popen) -> None:
         last = "".join(f"\n  | {line}" for line in own[-LINES:])
         raise RankLost(f"srun ended with exit code {process.returncode}. The end of {log}:{last}")
     rank, node, how = int(found["rank"]), found["node"], found["how"]
+    # Not of `logs`, where srun has started more than were wanted.
     own_log = logs[0].with_name(logs[0].name.replace("rank.0.", f"rank.{rank}.", 1))
-    if (
-        how == f"Exited with exit code {EXIT_MISTAKE}"
-    ):  # srun may have started more than were wanted
+    if how == f"Exited with exit code {EXIT_MISTAKE}":
         mistakes = [said(each) for each in (own_log, *logs)]
         raise ValueError(next(filter(None, mistakes), f"a rank failed: {own_log}"))
     last = "".join(f"\n  | {line}" for line in lines(own_log)[-LINES:])

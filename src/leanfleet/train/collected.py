@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from leanfleet.policies.network import state_text
 from leanfleet.prover import Outcome, ProofResult
 from leanfleet.search.answers import State
+from leanfleet.search.replay import Row
 from leanfleet.train.part import PartResult
 from leanfleet.train.transitions import SEPARATOR, Transition
 
@@ -22,18 +24,10 @@ def transitions(result: ProofResult, policy: str, provenance: str, lean: str) ->
         return []
     assert result.verdict is not None and result.verdict.accepted
     theorem = result.negation or result.theorem
+    told = {"policy": policy, "provenance": provenance, "lean": lean, "verdict": result.verdict.key}
     return [
-        Transition(
-            theorem=theorem.name,
-            state=state_text(row.state.handle.goals),
-            tactic=row.tactic,
-            after=SEPARATOR.join(state_text(state.handle.goals) for state in row.after),
-            value=float(row.value),
-            policy=policy,
-            provenance=provenance,
-            lean=lean,
-            verdict=result.verdict.key,
-            rejected=_rejected(result, row.state.key, row.tactic),
+        _transition(
+            row, theorem.name, rejected=_rejected(result, row.state.key, row.tactic), **told
         )
         for row in result.rows
         if isinstance(row.state, State)
@@ -47,21 +41,19 @@ def partial_transitions(
     verdict did not say so."""
     if not found.key:
         return []
-    return [
-        Transition(
-            theorem=theorem,
-            state=state_text(row.state.handle.goals),
-            tactic=row.tactic,
-            after=SEPARATOR.join(state_text(state.handle.goals) for state in row.after),
-            value=float(row.value),
-            policy=policy,
-            provenance=provenance,
-            lean=lean,
-            verdict=found.key,
-            partial=True,
-        )
-        for row in found.rows
-    ]
+    told = {"policy": policy, "provenance": provenance, "lean": lean, "verdict": found.key}
+    return [_transition(row, theorem, partial=True, **told) for row in found.rows]
+
+
+def _transition(row: Row, theorem: str, **told: Any) -> Transition:
+    return Transition(
+        theorem=theorem,
+        state=state_text(row.state.handle.goals),
+        tactic=row.tactic,
+        after=SEPARATOR.join(state_text(state.handle.goals) for state in row.after),
+        value=float(row.value),
+        **told,
+    )
 
 
 def _rejected(result: ProofResult, key: str, tactic: str) -> tuple[str, ...]:

@@ -44,9 +44,8 @@ async def extract_part(
         return await _judged(attempt, claim)
     except _Machine:
         return None
-    except (
-        ValueError
-    ) as error:  # NotTakenApart, impossible positions, a script that none is known for
+    # NotTakenApart, impossible positions, a proof that no script is known for
+    except ValueError as error:
         if attempt.statistics.machine_errors:
             return None
         return PartResult(reason=str(error))
