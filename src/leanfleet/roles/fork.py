@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from hpc import run_folder
+from hpc.files import read_json
 from leanfleet.config import dump_config
 from leanfleet.evaluate.results import THEOREMS
 from leanfleet.policies.versions import newest
@@ -107,12 +108,7 @@ def begin_fork(path: Path, source: Path, config: RunConfig, lean: str = "") -> t
 
 def read(path: Path) -> Forked | None:
     """What a fork is of; None for a run that is none. Raises ValueError for damage."""
-    try:
-        return msgspec.json.decode((path / files.FORK).read_bytes(), type=Forked)
-    except FileNotFoundError:
-        return None
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"{path / files.FORK} is damaged: {error}") from None
+    return read_json(path / files.FORK, Forked)
 
 
 def told(forked: Forked) -> list[str]:

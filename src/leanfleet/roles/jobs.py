@@ -65,6 +65,16 @@ def notices(folder: Path) -> Path:
     return folder / SCRIPTS / "ends"
 
 
+def placed(site: Site, asked: SiteRole) -> dict[str, Any]:
+    """Where a role's job goes: its GPUs, partition, account and so on, and what else the site says."""
+    found: dict[str, Any] = {"gpus_per_node": asked.gpus} if asked.gpus else {}
+    for name in ("partition", "account", "constraint"):
+        value = getattr(asked, name) or getattr(site, name)
+        if value is not None:
+            found[name] = value
+    return {**found, **site.parameters, **asked.parameters}
+
+
 def _program(folder: Path) -> tuple[str, ...]:
     return "bash", str(folder / PYTHON), *PROGRAM
 
@@ -92,16 +102,12 @@ def _job(config: RunConfig, site: Site, folder: Path, alike: Sequence[RoleProces
         "ntasks_per_node": ranks,
         "cpus_per_task": asked.cpus or max(1, process.cores // together),
         "mem": f"{memory_mb}M",
-        **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
+        **placed(site, asked),
     }
-    for name in ("partition", "account", "constraint"):
-        value = getattr(asked, name) or getattr(site, name)
-        if value is not None:
-            parameters[name] = value
     return Job(
         name=role,
         argv=(*_program(folder), role, str(folder), "--task", ELEMENT),
-        parameters={**parameters, **site.parameters, **asked.parameters},
+        parameters=parameters,
         setup=site.setup,
         elements=tuple(each.task for each in alike),
         is_array=role in ARRAYS,

@@ -28,6 +28,7 @@ from hpc.slurm.commands import Unavailable, environment
 from hpc.slurm.script import Job
 from hpc.slurm.submit import submit
 from hpc.tails import last_error
+from leanfleet.roles.jobs import placed
 from leanfleet.roles.plan import mpiexec
 
 if TYPE_CHECKING:
@@ -157,16 +158,12 @@ def _job(site: Site, role: SiteRole, nodes: int, folder: Path) -> Job:
         "ntasks_per_node": 2,
         "cpus_per_task": 1,
         "mem": f"{JOB_MB}M",
-        **({"gpus_per_node": role.gpus} if role.gpus else {}),
+        **placed(site, role),
     }
-    for name in ("partition", "account", "constraint"):
-        value = getattr(role, name) or getattr(site, name)
-        if value is not None:
-            parameters[name] = value
     return Job(
         name="doctor",
         argv=(sys.executable, "-u", "-m", "hpc.checks.job", str(folder)),
-        parameters={**parameters, **site.parameters, **role.parameters},
+        parameters=parameters,
         setup=site.setup,
         requeue=False,
         signal_seconds=30,
