@@ -12,7 +12,6 @@ began with, one that waits takes what RUN/python says when it begins. Knows neit
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import time
@@ -102,14 +101,11 @@ def copy(folder: Path, packages: Mapping[str, Path], wanted: Copied) -> None:
         if trees.fingerprint(entries) != wanted.hash:
             raise ValueError("the code was changed while it was copied: launch again")
         write_json(aside / SNAPSHOT, wanted)
-        if final.exists():  # damaged
-            os.rename(final, aside.with_name(f"{aside.name}.damaged"))
-        os.rename(aside, final)
+        trees.settle(aside, final)
     except OSError as error:
         raise ValueError(f"the code can't be copied to {final}: {error.strerror}") from None
     finally:
         trees.remove(aside)
-        trees.remove(aside.with_name(f"{aside.name}.damaged"))
 
 
 def use(folder: Path, snapshot: Snapshot) -> None:

@@ -187,16 +187,13 @@ def _copy(
         if not final.name.endswith(_key(source, only)[0]):
             raise CannotStage(f"{source} was changed while it was copied")
         _write(aside, _Manifest(str(source), _boot(), entries))
-        if final.exists():  # damaged; who uses it has the new one in its place at once
-            os.rename(final, aside.with_suffix(".damaged.part"))
-        os.rename(aside, final)
+        trees.settle(aside, final)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CannotStage(f"{final.parent} has no room for {size >> 20:,} MB") from None
         raise
     finally:
         trees.remove(aside)
-        trees.remove(aside.with_suffix(".damaged.part"))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
     entries = copy(source, aside)         # hashes of what was read
     damage(aside, entries)                # "" where the copy is what was read
-    os.rename(aside, final)               # the caller's: with its final name a copy is complete
+    settle(aside, final)                  # with its final name a copy is complete
 
 Links stay links; one that leads out of the folder by `..` is made absolute. Knows no places.
 """
@@ -108,6 +108,18 @@ def fingerprint(entries: Entries) -> str:
     """Of the content: SHA-256 over all names and hashes, hex."""
     lines = (f"{name}\0{each.sha256}\0{each.link}\n" for name, each in sorted(entries.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def settle(aside: Path, final: Path) -> None:
+    """Gives a copy its final name. A damaged one there makes room, and goes; who uses it has the new one
+    in its place at once. Raises OSError."""
+    old = aside.with_name(f"{aside.name}.damaged.part")
+    try:
+        if final.exists():
+            os.rename(final, old)
+        os.rename(aside, final)
+    finally:
+        remove(old)
 
 
 def remove(path: Path) -> None:
