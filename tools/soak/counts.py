@@ -7,7 +7,9 @@ replay once and in their order; the learner's steps without a gap or a second ti
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,12 @@ def counted(folder: Path) -> tuple[dict[str, Any], list[str]]:
         "versions": len(list((folder / files.WEIGHTS).glob("v*"))),
     }
     return found, problems
+
+
+def in_turn(draws: random.Random, kinds: Sequence[str]) -> Iterator[str]:
+    """Each kind once, in an order that is drawn; then again, in another."""
+    while True:
+        yield from draws.sample(kinds, len(kinds))
 
 
 def shown(result: dict[str, Any], out: Path | None) -> int:

@@ -25,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from counts import counted, shown
+from counts import counted, in_turn, shown
 
 from hpc import launched
 from hpc.code import commit
@@ -137,11 +137,9 @@ class Soak:
     def _faults(self) -> None:
         """Each kind in turn, in an order drawn from the seed, until the time is over."""
         end = time.monotonic() + self.options.seconds
-        order: list[str] = []
+        order = in_turn(self.random, self.options.faults)
         while time.monotonic() < end and not self._over():
-            if not order:
-                order = self.random.sample(self.options.faults, len(self.options.faults))
-            fault = order.pop()
+            fault = next(order)
             if self._fault(fault):
                 self.done[fault] += 1
             time.sleep(self.options.every)

@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from counts import counted, learner_steps, shown
+from counts import counted, in_turn, learner_steps, shown
 
 from hpc.code import commit
 from leanfleet.rl import files
@@ -164,10 +164,8 @@ class Soak:
     def _faults(self) -> None:
         """Each kind in turn, in an order drawn from the seed, each on a job that is drawn."""
         end = time.monotonic() + self.options.seconds
-        order: list[str] = []
+        order = in_turn(self.random, self.options.faults)
         while time.monotonic() < end and not self._over():
-            if not order:
-                order = self.random.sample(self.options.faults, len(self.options.faults))
             began = time.monotonic()
             running = [id for id, state in self._states().items() if state == "RUNNING"]
             if not running:  # queued again, or between two starts
@@ -176,7 +174,7 @@ class Soak:
                 continue
             job = self.random.choice(sorted(running))
             steps = len(learner_steps(self.folder))
-            fault = order.pop()
+            fault = next(order)
             is_learner = self.options.jobs == "together" or self._role(job) == "learner"
             self._fault(fault, job)
             self.done[f"{fault}: {self._role(job)}"] += 1
