@@ -29,15 +29,16 @@ from leanfleet.messages import (
 class World:
     """All processes of one test, and the faults they are to show."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[StandIn] | None = None) -> None:
         self.processes: list[StandIn] = []
         self.start_failures = 0  # how many of the next starts fail
         self.start_gate: asyncio.Event | None = None  # starts wait for it
         self.bombs = 0  # how often a bomb was run
+        self.kind = kind or StandIn
         self._pids = itertools.count(1)
 
     def make(self, role: str) -> StandIn:
-        process = StandIn(self, role, next(self._pids))
+        process = self.kind(self, role, next(self._pids))
         self.processes.append(process)
         return process
 
@@ -52,6 +53,8 @@ class World:
 
 
 class StandIn:
+    """A driver that takes one tactic at a time."""
+
     name = "stand-in"
     version = "1"
 
@@ -156,3 +159,14 @@ class StandIn:
 
     def __exit__(self, *_: object) -> None:
         self._calls -= 1
+
+
+class SilentStandIn(StandIn):
+    """Takes several tactics at once; when one ends the process, what was before it is lost too."""
+
+    async def run_tactics(self, state: int, tactics, limits, wanted) -> list[Step | LeanError]:
+        if "crash" in tactics:
+            self.log.append(f"together: {', '.join(tactics)}")
+            self.die()
+            return []
+        return [await self.run_tactic(state, tactic, limits) for tactic in tactics]

@@ -99,14 +99,15 @@ async def test_tactics_asked_together_get_the_answers_of_tactics_asked_alone(lea
 
 async def test_tactics_that_nobody_waits_for_any_more_are_not_run(lean):
     state = await opened(lean, AND)
-    looks = iter([True, True, True, False])
-    answers = await lean.run_tactics(state.id, ["skip"] * 9, Limits(), lambda: next(looks, False))
-    assert 1 < len(answers) < 9
+    tactics, looks = ["skip"] * (3 * registry.TACTICS_AT_ONCE), iter([True, True, False])
+    answers = await lean.run_tactics(state.id, tactics, Limits(), lambda: next(looks, False))
+    assert 1 < len(answers) < len(tactics)
     await still_works(lean)
     await lean.forget([state.id, *(group.id for step in answers for group in step.groups)])
 
 
 async def test_a_process_that_dies_answers_as_far_as_it_came(start):
+    """Several had no answer: whose fault it was is not known, and nobody is blamed."""
     lean = await start()
     state = await opened(lean, AND)
     running = asyncio.create_task(
@@ -115,10 +116,34 @@ async def test_a_process_that_dies_answers_as_far_as_it_came(start):
     await asyncio.sleep(0.1)
     os.kill(lean.pid, signal.SIGKILL)
     answers = await running
-    assert 0 < len(answers) < 5000
-    assert answers[-1].fatal and answers[-1].kind is ErrorKind.CRASH
-    assert all(isinstance(answer, Step) for answer in answers[:-1])
+    assert 0 < len(answers) < 5000 and not lean.alive
+    assert all(isinstance(answer, Step) for answer in answers)
     await lean.close()
+
+
+async def test_answers_do_not_wait_for_a_tactic_that_takes_the_process_with_it(start):
+    lean = await start()
+    state = await opened(lean, LOOP)
+    tactics, patient = ["skip", "(((", LOOPS[0]], Limits(heartbeats=200_000_000, seconds=60)
+    running = asyncio.create_task(
+        lean.run_tactics(state.id, tactics, patient, lambda: True),
+    )
+    await asyncio.sleep(0.5)
+    os.kill(lean.pid, signal.SIGKILL)
+    skip, nonsense, loop = await running
+    assert isinstance(skip, Step) and nonsense.kind is ErrorKind.PARSE
+    assert (loop.kind, loop.fatal) == (ErrorKind.CRASH, True)
+    await lean.close()
+
+
+async def test_an_answer_larger_than_the_room_for_those_that_wait_keeps_its_place(lean):
+    state = await opened(lean, AND)
+    tactics = ["skip", f'fail "{"∀" * 21_800}"', "constructor", "skip"]
+    answers = await lean.run_tactics(state.id, tactics, Limits(), lambda: True)
+    assert len(answers[1].message.encode()) > 65_000
+    assert [len(answers[i].groups) for i in (0, 2, 3)] == [1, 2, 1]
+    steps = [answer for answer in answers if isinstance(answer, Step)]
+    await lean.forget([state.id, *(group.id for step in steps for group in step.groups)])
 
 
 def said(answer: Step | LeanError) -> object:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from standin import World
+from standin import SilentStandIn, StandIn, World
 
 from leanfleet.lean.pool import Pool, PoolOptions
 from leanfleet.lean.process import ProcessOptions
@@ -50,9 +50,11 @@ SHORT = Limits(seconds=0.05)
 class Desk:
     """A server, its world, and a way to ask it: `await desk.ask(request)`."""
 
-    def __init__(self, *, search=2, verify=1, process=None, server=None, queue_limit=64):
+    def __init__(
+        self, *, search=2, verify=1, process=None, server=None, queue_limit=64, world=StandIn
+    ):
         self.now = 0.0
-        self.world = World()
+        self.world = World(world)
         options = PoolOptions(
             search=search,
             verify=verify,
@@ -167,6 +169,17 @@ async def test_a_crash_in_the_middle_costs_only_its_own_answer(desk):
     assert crash.kind is ErrorKind.CRASH
     for step in (left, right):  # whichever process they were made by
         assert isinstance(await desk.run(step.groups[0].id, "done"), Step)
+
+
+async def test_a_death_that_nobody_explains_costs_only_the_answer_of_its_tactic():
+    async with made(search=1, world=SilentStandIn) as desk:
+        state = await desk.open()
+        reply = await desk.ask(RunTactics("s", state.id, ("left", "crash", "done"), SHORT))
+        left, crash, done = reply.answers
+        assert crash.kind is ErrorKind.CRASH and crash.fatal
+        assert left.groups[0].goals[0].target == "t.left" and done.groups == ()
+        assert isinstance(await desk.run(left.groups[0].id, "done"), Step)
+        assert len(desk.world.started("search")) == 3, "one lost together, one alone"
 
 
 async def test_the_number_of_tactics_of_one_request_is_bounded():

@@ -123,11 +123,11 @@ class ChildProcess:
         await self.send(request)
         return await self.reply(seconds)
 
-    async def send(self, request: bytes) -> None:
-        """Sends one request; its reply, and those before it, are then due. Raises ChildDied.
+    async def send(self, *requests: bytes) -> None:
+        """Sends requests; their replies, and those before them, are then due. Raises ChildDied.
 
-        A second request sent before the first one's reply waits in the child's input: it saves
-        the child a pause between the two.
+        All but the first wait in the child's input: it has no pause between them, and may answer
+        several at a time.
         """
         protocol = self._protocol
         if not self.alive:
@@ -137,8 +137,8 @@ class ChildProcess:
             await self._fail(ChildDied, f"spoke out of turn: {extra!r}")
         stdin = self._transport.get_pipe_transport(0)
         if not stdin.is_closing():
-            stdin.write(request + self._request_end)
-        protocol.due += 1
+            stdin.write(b"".join(request + self._request_end for request in requests))
+        protocol.due += len(requests)
 
     async def reply(self, seconds: float) -> bytes:
         """The reply to the oldest request that has none, within `seconds`. Raises as `ask` does."""

@@ -71,14 +71,15 @@ class Environment(Protocol):
 
 
 class Pipelined(Environment, Protocol):
-    """A driver that can be given the next tactic while it runs one."""
+    """A driver that can be given several tactics at once."""
 
     async def run_tactics(
         self, state: int, tactics: Sequence[str], limits: Limits, wanted: Callable[[], bool]
     ) -> list[Step | LeanError]:
         """`run_tactic` for each, with no pause between them; `limits` are of each.
 
-        Fewer answers than tactics: the last one is fatal, or `wanted()` has become false.
+        Fewer answers than tactics: the last one is fatal; or `wanted()` has become false; or the
+        process died of one that has no answer, perhaps of the first.
         """
 
 

@@ -215,12 +215,15 @@ class LeanProcess:
         return reply
 
     async def run_tactics(
-        self, state: int, tactics: Sequence[str], limits: Limits
+        self, state: int, tactics: Sequence[str], limits: Limits, *, alone: bool = False
     ) -> list[Step | LeanError]:
-        """Each tactic on the same state. At least one answer; fewer than tactics: the last one
-        cost the process, or whoever asked is gone."""
+        """Each tactic on the same state, `alone`: given to Lean one by one.
+
+        Fewer answers than tactics: the last one cost the process; or whoever asked is gone; or,
+        unless `alone`, the process died of one that has no answer.
+        """
         pipelined = getattr(self.environment, "run_tactics", None)
-        if pipelined is None or len(tactics) == 1:
+        if pipelined is None or len(tactics) == 1 or alone:
             answers = []
             for tactic in tactics:
                 answers.append(await self.run_tactic(state, tactic, limits))
@@ -273,7 +276,7 @@ class LeanProcess:
             log.exception("the Lean driver %s failed", self.environment.name)
             self._retire("crash")
             return LeanError(ErrorKind.CRASH, f"the Lean driver failed: {error!r}", fatal=True)
-        last = reply[-1] if isinstance(reply, list) else reply
+        last = reply[-1] if isinstance(reply, list) and reply else reply
         if isinstance(last, LeanError) and last.fatal:
             self._retire(last.kind.value)
         elif not self.environment.alive:

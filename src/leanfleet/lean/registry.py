@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from leanfleet.lean.allowlist import Rules, load_rules
-from leanfleet.lean.child import ChildError, ChildMemory, ChildProcess, ChildTimeout
+from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
 from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, split_header, verdict_key
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.state import parse_goal
@@ -41,8 +41,8 @@ CANCEL_GRACE_SECONDS = 5.0
 MAX_NESTING = 300
 """Levels of brackets in a text, far more than people write."""
 
-PIPELINE = 2
-"""Tactics that the process has been given at most, the one that it runs included."""
+TACTICS_AT_ONCE = 8
+"""Tactics that the process is given together: as many still run when nobody wants them any more."""
 
 STACK_MB = 240  # of the process; WebAssembly frames are several times a native program's
 
@@ -175,23 +175,35 @@ class RegistryLean:
         self, state: int, tactics: Sequence[str], limits: Limits, wanted: Callable[[], bool]
     ) -> list[Step | LeanError]:
         answers: list[Step | LeanError] = []
+        while len(answers) < len(tactics) and (wanted() or not answers):
+            some = tactics[len(answers) : len(answers) + TACTICS_AT_ONCE]
+            found = await self._run_some(state, some, limits)
+            answers += found
+            if len(found) < len(some) or (isinstance(found[-1], LeanError) and found[-1].fatal):
+                break
+        return answers
+
+    async def _run_some(
+        self, state: int, tactics: Sequence[str], limits: Limits
+    ) -> list[Step | LeanError]:
+        """All of them at once. Fewer answers: the process died, and nobody knows of which."""
         problems = [_text_problem(tactic, "tactic", MAX_TACTIC_BYTES) for tactic in tactics]
-        unsent = [tactic for tactic, problem in zip(tactics, problems, strict=True) if not problem]
-        unsent.reverse()
-        sent = 0
+        sound = [tactic for tactic, problem in zip(tactics, problems, strict=True) if not problem]
+        requests = [{"state": state, "tactic": tactic} for tactic in sound]
+        failure = await self._send("tactic", limits, *requests) if sound else None
+        due = len(sound)
+        answers: list[Step | LeanError] = []
         for problem in problems:
             if problem:
                 answers.append(LeanError(ErrorKind.PARSE, problem))
                 continue
-            failure: LeanError | None = None
-            while unsent and sent < PIPELINE and failure is None and (wanted() or not answers):
-                request = {"state": state, "tactic": unsent.pop()}
-                failure = await self._send("tactic", limits, request)
-                sent += 1
-            if not sent:
-                break
-            answer = failure or _step(await self._reply(limits))
-            sent -= 1
+            try:
+                answer = failure or _step(await self._take(limits))
+            except ChildDied as error:
+                answer = self._failed(error)
+                if due > 1:
+                    break
+            due -= 1
             answers.append(answer)
             if isinstance(answer, LeanError) and answer.fatal:
                 break
@@ -281,24 +293,32 @@ class RegistryLean:
 
     async def _call(self, op: str, limits: Limits, **fields: Any) -> _Reply | LeanError:
         failure = await self._send(op, limits, fields)
-        return failure or await self._reply(limits)
+        if failure:
+            return failure
+        try:
+            return await self._take(limits)
+        except ChildDied as error:
+            return self._failed(error)
 
-    async def _send(self, op: str, limits: Limits, fields: dict[str, Any]) -> LeanError | None:
+    async def _send(self, op: str, limits: Limits, *requests: dict[str, Any]) -> LeanError | None:
         if not self.alive:
             return LeanError(ErrorKind.CRASH, f"no Lean process: {self._last_words}", fatal=True)
         assert self._child is not None
-        fields.update(op=op, heartbeats=limits.heartbeats, seconds=limits.seconds)
+        more = {"op": op, "heartbeats": limits.heartbeats, "seconds": limits.seconds}
         try:
-            await self._child.send(_encode(fields))
+            await self._child.send(*(_encode({**fields, **more}) for fields in requests))
         except ChildError as error:
             return self._failed(error)
         return None
 
-    async def _reply(self, limits: Limits) -> _Reply | LeanError:
+    async def _take(self, limits: Limits) -> _Reply | LeanError:
+        """The next reply. Raises ChildDied; after it, `_failed` says what that is."""
         assert self._child is not None
         try:
             line = await self._child.reply(limits.seconds + CANCEL_GRACE_SECONDS)
             reply = _decode_reply(line)
+        except ChildDied:
+            raise
         except ChildError as error:
             return self._failed(error)
         except msgspec.MsgspecError as error:

@@ -246,11 +246,14 @@ class LeanServer:
         self._check_room()
         limits = self._bounded(request.limits)
         ran: list[tuple[int, Step | LeanError]] = []  # (process, what it said), in order
+        alone = False
 
         async def use(process: LeanProcess, present: Present) -> list[Step | LeanError]:
+            nonlocal alone
             self._replays += present.replayed > 0
-            todo = itertools.takewhile(self._fits, request.tactics[len(ran) :])
-            found = await process.run_tactics(present.local, tuple(todo), limits)
+            todo = tuple(itertools.takewhile(self._fits, request.tactics[len(ran) :]))
+            found = await process.run_tactics(present.local, todo, limits, alone=alone)
+            alone = alone or len(found) < len(todo)  # one of the rest may have cost the process
             ran.extend((process.serial, answer) for answer in found)
             return found
 

@@ -18,7 +18,7 @@ const LIBRARY = '/lean/lib/lean'; // where boot.js mounts it
 const END_OF_FILE = ['Lean.Parser.Command.eoi', 'Lean.Parser.Command.exit'];
 
 class Lean {
-  /** @param {object} options wasmDir, memoryLimit and growthLimit (bytes: of the heap, of one call), log(line) */
+  /** @param {object} options wasmDir, memoryLimit and growthLimit (bytes: of the heap, of one call), log(line), outbox (may be missing) */
   static async start(options) {
     let lean;
     const log = line => { if (lean) lean.lastWords = line; options.log(line); };
@@ -76,7 +76,7 @@ class Lean {
     exports.lean_io_mark_end_initialization();
     // one cancel token for the life of the process: never freed, so a late write can do no harm
     this.cancelToken = exports.l_IO_CancelToken_new() >>> 0;
-    this.watchdog = new Watchdog(this.module.wasmMemory, this.cancelToken, this.options.growthLimit);
+    this.watchdog = new Watchdog(this.module.wasmMemory, this.cancelToken, this.options.growthLimit, this.options.outbox);
     this.version = objects.string(objects.global('l_Lean_versionString'));
   }
 

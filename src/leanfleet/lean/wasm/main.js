@@ -6,6 +6,7 @@
 
 const fs = require('node:fs');
 const { Lean } = require('./lean.js');
+const { Outbox } = require('./outbox.js');
 const { Monad, LeanException } = require('./monad.js');
 const { Syntax } = require('./syntax.js');
 const { Theorems, InputError } = require('./theorems.js');
@@ -149,11 +150,11 @@ function describe(error, stopped, lean) {
 
 // --- pipes -----------------------------------------------------------------------------------------------
 
-/** Blocking lines of stdin; undefined at its end. */
+/** Blocking lines of stdin; undefined at its end. `next.isHere()`: it would not have to wait. */
 function lineReader() {
   const chunk = Buffer.alloc(1 << 16), sleep = new Int32Array(new SharedArrayBuffer(4));
   let pending = [], length = 0;
-  return function next() {
+  function next() {
     for (;;) {
       const last = pending[pending.length - 1];
       const newline = last ? last.indexOf(10) : -1;
@@ -175,34 +176,26 @@ function lineReader() {
       if (length > MAX_LINE) throw new Error('a request line is too long');
       pending.push(Buffer.from(chunk.subarray(0, n)));
     }
-  };
-}
-
-/** Writes all of it: a full non-blocking pipe answers EAGAIN in the middle. */
-function writeLine(value) {
-  const bytes = Buffer.from(JSON.stringify(value) + '\n'), sleep = new Int32Array(new SharedArrayBuffer(4));
-  for (let done = 0; done < bytes.length;) {
-    try { done += fs.writeSync(1, bytes, done); } catch (error) {
-      if (error.code !== 'EAGAIN') throw error;
-      Atomics.wait(sleep, 0, 0, 1);
-    }
   }
+  next.isHere = () => pending.some(each => each.includes(10));
+  return next;
 }
 
 const log = line => { try { fs.writeSync(2, `${line}\n`); } catch { /* nobody reads stderr: nothing to tell anybody */ } };
 
 async function main() {
-  const next = lineReader();
+  const next = lineReader(), outbox = new Outbox();
   const config = JSON.parse(next() ?? '{}');
-  const lean = await Lean.start({ ...config, log });
+  const lean = await Lean.start({ ...config, log, outbox });
   const session = new Session(lean, config.rules);
   session.load({ imports: config.imports });
-  writeLine({ ready: true, version: lean.version, seconds: performance.now() / 1000 });
+  outbox.put({ ready: true, version: lean.version, seconds: performance.now() / 1000 }, false);
   for (let line = next(); line !== undefined; line = next()) {
     if (!line.trim()) continue;
     const reply = answer(session, line);
-    writeLine(reply);
-    if (reply.error?.fatal) process.exit(3);
+    const fatal = reply.error?.fatal;
+    outbox.put(reply, !fatal && next.isHere());
+    if (fatal) process.exit(3);
   }
 }
 

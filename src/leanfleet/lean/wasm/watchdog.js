@@ -2,7 +2,8 @@
 // The wall-clock and memory guard of one call at a time. Lean runs in the main thread and never
 // yields, so a worker thread watches and sets Lean's cancel token in shared memory when the time
 // is over or one call has made memory grow too much. It can't stop code that never looks at the
-// token (interpreted loops): the parent process kills for that.
+// token (interpreted loops): the parent process kills for that. It also sends the replies that wait
+// for a call to end (see outbox.js).
 //
 // Hand-shake, so that a late write never hits the next call: the main thread moves `state`
 // IDLE -> ARMED -> IDLE; the worker moves ARMED -> FIRING -> FIRED, and a main thread that finds
@@ -10,6 +11,7 @@
 
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
 const { OBJECT } = require('./layout.js');
+const { Outbox } = require('./outbox.js');
 
 const STATE = 0, REASON = 1, SLEEPING = 2, WORDS = 4; // int32 slots; behind them, float64:
 const DEADLINE = 0, MOST_BYTES = 1, DOUBLES = 2;
@@ -19,15 +21,16 @@ const POLL_MS = 20;
 const UNSET = 1, SET = 3; // boxed Bool in the token's reference
 
 class Watchdog {
-  /** @param {number} growth bytes by which one call may make memory grow */
-  constructor(memory, token, growth) {
+  /** @param {number} growth bytes by which one call may make memory grow
+   *  @param {Outbox} outbox replies that its thread sends when they have waited */
+  constructor(memory, token, growth, outbox = new Outbox()) {
     this.growth = growth;
     this.shared = new SharedArrayBuffer(4 * WORDS + 8 * DOUBLES);
     this.control = new Int32Array(this.shared, 0, WORDS);
     this.limits = new Float64Array(this.shared, 4 * WORDS, DOUBLES);
     this.memory = memory;
     this.slot = (token + OBJECT.refValue) >> 2;
-    this.worker = new Worker(__filename, { workerData: { shared: this.shared, memory, slot: this.slot } });
+    this.worker = new Worker(__filename, { workerData: { shared: this.shared, memory, slot: this.slot, replies: outbox.shared } });
     this.worker.unref();
   }
 
@@ -60,7 +63,8 @@ class Watchdog {
   }
 }
 
-function watch({ shared, memory, slot }) {
+function watch({ shared, memory, slot, replies }) {
+  const outbox = new Outbox(replies);
   const control = new Int32Array(shared, 0, WORDS), limits = new Float64Array(shared, 4 * WORDS, DOUBLES);
   let idleSince = 0;
   for (;;) {
@@ -74,6 +78,7 @@ function watch({ shared, memory, slot }) {
         Atomics.store(control, STATE, FIRED);
         Atomics.notify(control, STATE);
       }
+      outbox.send();
       Atomics.wait(control, SLEEPING, 0, POLL_MS); // nobody notifies this slot: a plain sleep
     } else if (now - idleSince < 1000) {
       Atomics.wait(control, SLEEPING, 0, POLL_MS);
