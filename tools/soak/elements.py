@@ -36,7 +36,7 @@ learner:
   model: {{name: mini, layers: 1, width: 32, heads: 2, inner_width: 64, vocabulary: 700, context: 256}}
   vocabulary: 700
 evaluate: null
-until: {{games: {games}}}
+until: {{games: {games}}} # out of reach: it is over when each element has had its share
 """
 SITE = """\
 name: soak
@@ -92,12 +92,11 @@ def _soak(options: argparse.Namespace, home: Path) -> dict:
     folder = home / "run"
     _write(options, home)
     problems: list[str] = []
-    most, began = 0, time.monotonic()
+    most, cancelled, began = 0, False, time.monotonic()
     with Cluster() as cluster:
         os.environ.update(cluster.env)
         first = cluster.next_id()
-        if code := _launched(home / "soak.yaml", folder):
-            raise SystemExit(f"leanfleet launch ended with {code}")
+        _command("launch", str(home / "soak.yaml"), "--out", str(folder))
         watching = _Watching(home, folder)
         try:
             deadline = began + options.seconds
@@ -108,6 +107,9 @@ def _soak(options: argparse.Namespace, home: Path) -> dict:
                 most = max(most, min(provers, states.count("RUNNING")))
                 if states and not {"RUNNING", "PENDING", "COMPLETING"} & set(states):
                     break
+                if _ended(folder) == options.elements and not cancelled:
+                    cancelled = True
+                    _command("cancel", str(folder))
             else:
                 problems.append(f"not over after {options.seconds:.0f} s")
         finally:
@@ -152,7 +154,7 @@ def _write(options: argparse.Namespace, home: Path) -> None:
     theorems = home / "theorems.jsonl"
     theorems.write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = CONFIG.format(
-        theorems=theorems, elements=options.elements, games=options.elements * options.games
+        theorems=theorems, elements=options.elements, games=100 * options.elements * options.games
     )
     (home / "soak.yaml").write_text(text)
     (home / "sites").mkdir()
@@ -160,13 +162,14 @@ def _write(options: argparse.Namespace, home: Path) -> None:
     (home / "options.json").write_text(json.dumps({"games": options.games, "seed": options.seed}))
 
 
-def _launched(config: Path, folder: Path) -> int:
-    """By the command, but that jobs run this file instead of `leanfleet task`."""
+def _command(*words: str) -> None:
+    """`leanfleet …`, but that jobs run this file instead of `leanfleet task`."""
     from leanfleet import cli
     from leanfleet.roles import jobs
 
     jobs.PROGRAM = (__file__, "--task")
-    return cli.main(["launch", str(config), "--out", str(folder)])
+    if code := cli.main(list(words)):
+        raise SystemExit(f"leanfleet {words[0]} ended with {code}")
 
 
 def _ended(folder: Path) -> int:
