@@ -21,7 +21,7 @@ from leanfleet.commands._cluster_whole import (
     submit_whole,
     write_script,
 )
-from leanfleet.commands._launching import EXIT_DONE, over_reason
+from leanfleet.commands._launching import EXIT_DONE, conclude_over, over_reason
 
 if TYPE_CHECKING:
     from hpc.slurm.script import Job
@@ -99,7 +99,10 @@ def submit_jobs(run: Run, site: Site, *, as_json: bool) -> int:
     broken = end_broken(run, known)
     names = missing(run, site, known)
     if not names:
-        print(_nothing_missing(run))
+        hub = told_by(run).get("hub.0")
+        if hub is not None and hub.over == "done":
+            return conclude_over(run)
+        print(f"all jobs of {run.path} run or wait: leanfleet status {run.path}")
     elif site.jobs == "separate":
         _say_submitted(run, submit_some(run, site, names), as_json)
     elif not broken and lives_as_whole(run, known):
@@ -156,13 +159,6 @@ def missing(run: Run, site: Site, known: Sequence[Submitted]) -> set[str]:
         if not lives and not (said is not None and said.over == "done" and over_reason(run.path)):
             names.add(process.name)
     return names
-
-
-def _nothing_missing(run: Run) -> str:
-    hub = told_by(run).get("hub.0")
-    if hub is not None and hub.over == "done":
-        return f"nothing is left to do: {over_reason(run.path)} ({run.path})"
-    return f"all jobs of {run.path} run or wait: leanfleet status {run.path}"
 
 
 def _write_scripts(folder: Path, wanted: Sequence[Job]) -> dict[str, str]:

@@ -38,8 +38,7 @@ def supervise(run: Run, processes: Sequence[RoleProcess], *, as_json: bool) -> i
 
     before = launched.read(run.path)
     if before is not None and before.over == DONE:
-        print(f"nothing is left to do: {over_reason(run.path)} ({run.path})")
-        return EXIT_DONE
+        return conclude_over(run)
     began = time.monotonic()
     cancel.clear(run.path)
     with Progress(run.path) as progress:
@@ -57,6 +56,24 @@ def supervise(run: Run, processes: Sequence[RoleProcess], *, as_json: bool) -> i
         ended = supervisor.run(lambda: teller.tick(supervisor.tasks))
         teller.over(supervisor.tasks, _word(ended))
     return _conclude(run.path, ended, supervisor.tasks, time.monotonic() - began, as_json)
+
+
+def conclude_over(run: Run) -> int:
+    """Of a run that is over: judges here what its hub had to leave. The exit code. Raises
+    LeanStartError."""
+    from leanfleet import eventloop
+    from leanfleet.roles import hub
+
+    if left := hub.unjudged(run.path):
+        say(f"{left} claims were left when it ended, Lean was away: judged here …\n", sys.stderr)
+        still = eventloop.run(hub.judge_left(run.path))
+        print(f"{left - still} of {left} claims judged")
+        print(write_report(run.path))
+        if still:
+            say(f"leanfleet: error: {still} claims have no verdict yet\n", sys.stderr)
+            return EXIT_INFRASTRUCTURE
+    print(f"nothing is left to do: {over_reason(run.path)} ({run.path})")
+    return EXIT_DONE
 
 
 class _Teller:

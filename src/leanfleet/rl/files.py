@@ -23,6 +23,7 @@ logs/                ROLE.TASK.ATTEMPT.log
 tb/ROLE/             TensorBoard
 cpu/                 ROLE.TASK.ATTEMPT.PID.json: CPU seconds of each process and its children
 over.json            why the run is over; what is finite ends by itself when it is there
+unjudged.json        how many claims the hub of a run that is over had to leave: Lean was away
 summary.json report.html
 """
 
@@ -38,5 +39,5 @@ DONE = "done.json"  # in LEARNER: it has published its last weights
 EVALUATIONS, EVALUATION_LINES = "eval", "eval.jsonl"
 PROOFS, LEAN_FILES = "proofs.jsonl", "proofs"
 LOGS, TENSORBOARD, CPU = "logs", "tb", "cpu"
-OVER = "over.json"
+OVER, UNJUDGED = "over.json", "unjudged.json"
 SUMMARY, REPORT = "summary.json", "report.html"

@@ -11,11 +11,14 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from hpc.commit import GroupCommit
+from hpc.files import read_json
 from hpc.journal import Journal, Stale
 from hpc.leases import Leases
 from hpc.snapshots import Snapshots, resume
@@ -54,6 +57,7 @@ from leanfleet.roles.servers import Servers
 from leanfleet.roles.serving import Address, listening, server_keys, show_until, stop_signal
 
 if TYPE_CHECKING:
+    from leanfleet.lean.client import LeanClient
     from leanfleet.rl.config import RunConfig, UntilConfig
     from leanfleet.rl.desk import AskHub
     from leanfleet.rl.hub import Judge
@@ -67,6 +71,7 @@ LEASE_SEARCHES = 2  # times the longest search, and a lease ends though its work
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
 LAST_SECONDS = 90.0  # that the last claims of a run get to be judged
+LEFT_SECONDS = 900.0  # and that they get by `leanfleet resume`
 
 
 # --- serving --------------------------------------------------------------------------------------
@@ -103,10 +108,39 @@ async def serve(
                 print(f"ready: {endpoint} (epoch {desk.epoch})", flush=True)
                 await show_until(stopped, lambda: status_line(desk.status()), check)
                 await desk.judge_the_last(LAST_SECONDS)
+                desk.note_unjudged()
             finally:
                 for each in beside:
                     each.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
+
+
+class _Unjudged(Struct):
+    claims: int
+
+
+async def judge_left(folder: Path, judge: Judge | None = None) -> int:
+    """Has what the hub of a run that is over had to leave judged by a Lean server of its own; how many
+    claims are still left. Raises ValueError, LeanStartError, Stale."""
+    config = load_run_config(folder / files.CONFIG)
+    lean = config.lean.model_copy(update={"processes": 1, "verify_processes": 1})
+    async with AsyncExitStack() as stack:
+        if judge is None:
+            judge = _judge(config, await stack.enter_async_context(lean_role.local_server(lean)))
+        desk = await stack.enter_async_context(_started(config, folder, judge))
+        await desk.judge_the_last(LEFT_SECONDS)
+        return desk.note_unjudged()
+
+
+def unjudged(folder: Path) -> int:
+    """Claims that the hub of a run that is over had to leave. Raises ValueError for a damaged file."""
+    found = read_json(folder / files.UNJUDGED, _Unjudged)
+    return 0 if found is None else found.claims
+
+
+def _judge(config: RunConfig, lean: LeanClient) -> LeanJudge:
+    budget = Budget(seconds=config.prover.search_seconds, limits=config.lean.limits)
+    return LeanJudge(lean, f"run {config.name}", budget)
 
 
 @asynccontextmanager
@@ -130,8 +164,7 @@ async def _started(
     ends = folder / files.ENDPOINTS, folder / files.KEYS
     options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
     async with lean_role.roving(*ends, 0, options) as lean:
-        budget = Budget(seconds=config.prover.search_seconds, limits=config.lean.limits)
-        judges = judge or LeanJudge(lean, f"run {config.name}", budget)
+        judges = judge or _judge(config, lean)
         hub = Hub(
             config.name,
             theorems,
@@ -261,12 +294,22 @@ class Reception:
             raise self._hub.trouble
 
     async def judge_the_last(self, seconds: float) -> None:
-        """Of a run that is over, before its hub ends: nobody starts another one to judge the rest."""
+        """Of a run that is over, before its hub ends."""
         deadline = time.monotonic() + seconds
         ledger = self._hub.ledger
         while self.over and (ledger.claims or ledger.parts) and time.monotonic() < deadline:
             self.check()
             await asyncio.sleep(0.1)
+
+    def note_unjudged(self) -> int:
+        """Claims of a run that is over without a verdict; `leanfleet resume` asks for them again."""
+        left = len(self._hub.ledger.claims) + len(self._hub.ledger.parts) if self.over else 0
+        if left:
+            print(f"{left} claims are left: Lean was away; `leanfleet resume` has them judged")
+            _write(self._folder / files.UNJUDGED, {"claims": left})
+        else:
+            (self._folder / files.UNJUDGED).unlink(missing_ok=True)
+        return left
 
     async def look(self) -> None:
         """At the run's servers, for those who watch."""

@@ -1,0 +1,97 @@
+"""Claims that a hub had to leave, since Lean was away when its run ended: nothing found is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from hpc import launched
+from hpc.files import write_json
+from hpc.journal import Journal
+from hpc.leases import Leases
+from hpc.run_lock import alone_in
+from leanfleet import cli
+from leanfleet.config import parse
+from leanfleet.evaluate.content import content_hash
+from leanfleet.messages import GameOutcome, GameResult
+from leanfleet.rl import files
+from leanfleet.rl.config import RunConfig, load_run_config
+from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.records import encode
+from leanfleet.rl.theorems import read_theorems
+from leanfleet.roles import hub
+from leanfleet.roles.begin import begin
+from leanfleet.roles.watching import audit_of_journal
+
+THEOREMS = (("t", "theorem t : 2 + 2 = 4"), ("u", "theorem u (p : Prop) (h : p) : p ∧ p"))
+PROOFS = ("rfl", "constructor\nexact h\nexact h")
+CONFIG = """\
+name: late
+theorems: {theorems}
+lean: {{driver: registry, heartbeats: 2000}}
+matchmaker: {{simulations: 4, max_simulations: 8, disproof: 0.0}}
+learner:
+  model: {{name: mini, layers: 1, width: 32, heads: 2, inner_width: 64, vocabulary: 700, context: 256}}
+  vocabulary: 700
+evaluate: null
+"""
+
+
+@pytest.fixture
+def ended(tmp_path) -> Path:
+    """A run that is over, launched here; two claims in its journal have no verdict."""
+    path = tmp_path / "late"
+    rows = [json.dumps({"name": name, "statement": text}) + "\n" for name, text in THEOREMS]
+    (tmp_path / "theorems.jsonl").write_text("".join(rows))
+    config = parse(RunConfig, CONFIG.format(theorems=tmp_path / "theorems.jsonl"), "late.yaml")
+    with alone_in(path):
+        begin(path, config)
+    theorems = read_theorems(path)
+    ledger = Ledger(content_hash(theorems), len(theorems), config.matchmaker, Leases(60))
+    records = [ledger.begin("late", 0)]
+    for number in range(2):
+        records.append(lease := ledger.reserve(f"1-{number}", "prover.0"))
+        ledger.apply(lease, 0.0)
+    for lease in records[1:]:
+        proof = PROOFS[ledger.games[lease.lease].theorem]
+        records.append(GameResult(lease.lease, GameOutcome.PROVED, proof, simulations=3))
+        ledger.apply(records[-1], 0.0)
+    journal = Journal(path / files.JOURNAL)
+    journal.append([encode(record) for record in records])
+    journal.close()
+    write_json(path / files.OVER, {"reason": "its time is over"})
+    launched.say(path, (), mark="", over="done")
+    return path
+
+
+async def test_a_hub_without_lean_notes_what_it_leaves(ended, monkeypatch):
+    async def away(theorem, disprove, proof, policy):
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(hub, "LEFT_SECONDS", 0.2)
+    assert hub.unjudged(ended) == 0
+    assert await hub.judge_left(ended, away) == 2
+    assert hub.unjudged(ended) == 2
+    (ended / files.UNJUDGED).write_text("[]")
+    with pytest.raises(ValueError, match=files.UNJUDGED):
+        hub.unjudged(ended)
+
+
+@pytest.mark.needs("registry_lean")
+def test_resume_has_them_judged(ended, capsys):
+    write_json(ended / files.UNJUDGED, {"claims": 2})
+    assert cli.main(["resume", str(ended)]) == 0
+    said = capsys.readouterr()
+    assert "2 claims were left" in said.err and "2 of 2 claims judged" in said.out
+    proofs = [json.loads(line) for line in (ended / files.PROOFS).read_text().splitlines()]
+    assert sorted(proof["theorem"] for proof in proofs) == ["t", "u"]
+    audit = audit_of_journal(ended, load_run_config(ended / files.CONFIG))
+    counts = audit.counts
+    assert (counts["proofs"], counts["to_judge"]) == (2, 0) and counts["rows"] >= 2
+    assert not audit.problems
+    assert cli.main(["resume", str(ended)]) == 0
+    assert capsys.readouterr().out.startswith("nothing is left to do")
+    assert not (ended / files.UNJUDGED).exists()
