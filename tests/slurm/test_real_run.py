@@ -88,6 +88,7 @@ class Run:
         row = self.status("--audit")
         assert row["over"] and row["audit"]["reconcile"] and row["audit"]["notes"] == []
         assert row["audit"]["counts"]["proofs"] >= 1 and row["audit"]["counts"]["to_judge"] == 0
+        assert not (self.folder / files.UNJUDGED).exists()
         states = {f"{each['role']}.{each['task']}": each["state"] for each in row["jobs"]}
         assert set(states.values()) == {"done"}, states
 

@@ -59,18 +59,21 @@ def supervise(run: Run, processes: Sequence[RoleProcess], *, as_json: bool) -> i
 
 
 def conclude_over(run: Run) -> int:
-    """Of a run that is over: judges here what its hub had to leave. The exit code. Raises
+    """Of a run that is over: judges here what its hub had to leave. The exit code. Raises ValueError,
     LeanStartError."""
     from leanfleet import eventloop
     from leanfleet.roles import hub
 
-    if left := hub.unjudged(run.path):
-        say(f"{left} claims were left when it ended, Lean was away: judged here …\n", sys.stderr)
-        still = eventloop.run(hub.judge_left(run.path))
-        print(f"{left - still} of {left} claims judged")
-        print(write_report(run.path))
-        if still:
-            say(f"leanfleet: error: {still} claims have no verdict yet\n", sys.stderr)
+    if hub.unjudged(run.path):
+        say("its hub ended before it could say that all claims are judged: looking …\n", sys.stderr)
+        try:
+            judged, left = eventloop.run(hub.judge_left(run.path))
+            told = write_report(run.path)
+        except OSError as error:
+            raise ValueError(f"{run.path} can't be written: {error.strerror}") from None
+        print(f"{judged} claims judged\n{told}" if judged else "no claim was left")
+        if left:
+            say(f"leanfleet: error: {left} are left: `leanfleet resume` again\n", sys.stderr)
             return EXIT_INFRASTRUCTURE
     print(f"nothing is left to do: {over_reason(run.path)} ({run.path})")
     return EXIT_DONE

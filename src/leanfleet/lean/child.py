@@ -1,4 +1,4 @@
-"""A child process that answers one framed request at a time, with every limit enforced from outside.
+"""A child process that answers framed requests in order, with every limit enforced from outside.
 
 It frames bytes, keeps deadlines and memory limits, drains stderr and ends the whole process group.
 It refuses to know what the bytes mean, whether a program is Lean, and how to restart one: after

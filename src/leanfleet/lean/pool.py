@@ -4,7 +4,7 @@ Search processes run tactics; verify processes only ever verify. Work on a state
 process that has it, new theorems go to the least loaded one. The wait is bounded: above
 `queue_limit` new work is refused with ServerBusy, and so is all work while no process is ready.
 Work whose process goes before its turn is moved; work that a process dies of is answered by
-`LeanProcess` and never repeated here.
+`LeanProcess`, of a list of tactics perhaps with nothing, and never repeated here.
 
 This file refuses to know sessions, paths and replay: work is a function of a process.
 """

@@ -233,7 +233,7 @@ class LeanProcess:
         call = pipelined(state, tactics, limits, lambda: not self._abandoned)
         found = await self._call(call, len(tactics) * limits.seconds)
         if isinstance(found, LeanError):
-            return [found]
+            return []  # of the whole list, and not of its first tactic
         self.steps += len(found)
         for answer in found:
             if isinstance(answer, Step):

@@ -135,7 +135,7 @@ class LeanServer:
                 async with asyncio.timeout(drain_seconds):
                     await self._idle.wait()
             except TimeoutError:
-                pass  # the pool, closed next, answers them with LeanError(CRASH)
+                pass  # the pool, closed next, answers them: LeanError(CRASH), or busy
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -253,7 +253,8 @@ class LeanServer:
             self._replays += present.replayed > 0
             todo = tuple(itertools.takewhile(self._fits, request.tactics[len(ran) :]))
             found = await process.run_tactics(present.local, todo, limits, alone=alone)
-            alone = alone or len(found) < len(todo)  # one of the rest may have cost the process
+            if len(found) < len(todo) and not (found and _is_fatal(found[-1])):
+                alone = True  # one of the rest may have cost the process
             ran.extend((process.serial, answer) for answer in found)
             return found
 
@@ -417,3 +418,7 @@ class LeanServer:
             heartbeats=self._heartbeats,
             lean_seconds=self._lean_seconds,
         )
+
+
+def _is_fatal(answer: Step | LeanError) -> bool:
+    return isinstance(answer, LeanError) and answer.fatal

@@ -23,7 +23,7 @@ logs/                ROLE.TASK.ATTEMPT.log
 tb/ROLE/             TensorBoard
 cpu/                 ROLE.TASK.ATTEMPT.PID.json: CPU seconds of each process and its children
 over.json            why the run is over; what is finite ends by itself when it is there
-unjudged.json        how many claims the hub of a run that is over had to leave: Lean was away
+unjudged.json        the hub of a run that is over could not say that all claims are judged
 summary.json report.html
 """
 

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from hpc.leases import Leases
 from hpc.snapshots import Snapshots, resume
 from leanfleet.evaluate.content import content_hash
 from leanfleet.lean.client import ClientOptions
+from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.transport import BadRequest, Request
 from leanfleet.messages import (
     Done,
@@ -119,23 +120,28 @@ class _Unjudged(Struct):
     claims: int
 
 
-async def judge_left(folder: Path, judge: Judge | None = None) -> int:
-    """Has what the hub of a run that is over had to leave judged by a Lean server of its own; how many
-    claims are still left. Raises ValueError, LeanStartError, Stale."""
+async def judge_left(folder: Path, judge: Judge | None = None) -> tuple[int, int]:
+    """Has what the hub of a run that is over had to leave judged by a Lean server of its own. How many
+    claims are judged now, and how many still left. Raises ValueError, LeanStartError (no Lean, another
+    hub), OSError."""
     config = load_run_config(folder / files.CONFIG)
     lean = config.lean.model_copy(update={"processes": 1, "verify_processes": 1})
     async with AsyncExitStack() as stack:
         if judge is None:
             judge = _judge(config, await stack.enter_async_context(lean_role.local_server(lean)))
-        desk = await stack.enter_async_context(_started(config, folder, judge))
-        await desk.judge_the_last(LEFT_SECONDS)
-        return desk.note_unjudged()
+        try:
+            desk = await stack.enter_async_context(_started(config, folder, judge))
+            before = desk.left
+            await desk.judge_the_last(LEFT_SECONDS)
+            desk.note_unjudged()
+            return before - desk.left, desk.left
+        except Stale as error:
+            raise LeanStartError(f"another hub serves this run now: {error}") from None
 
 
-def unjudged(folder: Path) -> int:
-    """Claims that the hub of a run that is over had to leave. Raises ValueError for a damaged file."""
-    found = read_json(folder / files.UNJUDGED, _Unjudged)
-    return 0 if found is None else found.claims
+def unjudged(folder: Path) -> bool:
+    """Whether the hub of a run that is over may have left claims. Raises ValueError: a damaged file."""
+    return read_json(folder / files.UNJUDGED, _Unjudged) is not None
 
 
 def _judge(config: RunConfig, lean: LeanClient) -> LeanJudge:
@@ -301,15 +307,21 @@ class Reception:
             self.check()
             await asyncio.sleep(0.1)
 
-    def note_unjudged(self) -> int:
-        """Claims of a run that is over without a verdict; `leanfleet resume` asks for them again."""
-        left = len(self._hub.ledger.claims) + len(self._hub.ledger.parts) if self.over else 0
-        if left:
-            print(f"{left} claims are left: Lean was away; `leanfleet resume` has them judged")
-            _write(self._folder / files.UNJUDGED, {"claims": left})
-        else:
-            (self._folder / files.UNJUDGED).unlink(missing_ok=True)
-        return left
+    @property
+    def left(self) -> int:
+        """Claims without a verdict."""
+        return len(self._hub.ledger.claims) + len(self._hub.ledger.parts)
+
+    def note_unjudged(self) -> None:
+        """Takes the note back that is made before a run is said to be over, where no claim is left."""
+        if not self.over:
+            return
+        with suppress(OSError):  # a full disk: the note stays
+            if not self.left:
+                (self._folder / files.UNJUDGED).unlink(missing_ok=True)
+                return
+            _write(self._folder / files.UNJUDGED, {"claims": self.left})
+            print(f"{self.left} claims are left; `leanfleet resume` has them judged", flush=True)
 
     async def look(self) -> None:
         """At the run's servers, for those who watch."""
@@ -331,6 +343,8 @@ class Reception:
                 continue
             reason = self._reason(self._config.until)
             if reason:
+                # First: whatever becomes of this hub, somebody will look for claims that are left.
+                _write(self._folder / files.UNJUDGED, {"claims": self.left})
                 _write(self._folder / files.OVER, {"reason": reason})
                 self.over = True
 

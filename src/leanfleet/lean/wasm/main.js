@@ -191,7 +191,7 @@ async function main() {
   session.load({ imports: config.imports });
   outbox.put({ ready: true, version: lean.version, seconds: performance.now() / 1000 }, false);
   for (let line = next(); line !== undefined; line = next()) {
-    if (!line.trim()) continue;
+    if (!line.trim()) { outbox.send(); continue; }
     const reply = answer(session, line);
     const fatal = reply.error?.fatal;
     outbox.put(reply, !fatal && next.isHere());

@@ -3,7 +3,7 @@
 // yields, so a worker thread watches and sets Lean's cancel token in shared memory when the time
 // is over or one call has made memory grow too much. It can't stop code that never looks at the
 // token (interpreted loops): the parent process kills for that. It also sends the replies that wait
-// for a call to end (see outbox.js).
+// for a call to end (see outbox.js); while nobody reads a full pipe it can't watch, and the parent does.
 //
 // Hand-shake, so that a late write never hits the next call: the main thread moves `state`
 // IDLE -> ARMED -> IDLE; the worker moves ARMED -> FIRING -> FIRED, and a main thread that finds
