@@ -9,8 +9,8 @@ import time
 import pytest
 from hub_support import (
     THEOREMS,
+    JudgeParts,
     judge,
-    judge_part,
     of_all_records,
     rows_in,
     settled,
@@ -93,7 +93,7 @@ def solved(*proofs: str) -> tuple[SolvedGoal, ...]:
 
 async def test_closed_goals_of_lost_games_become_partial_rows_once(tmp_path):
     """Judged by the same route, once though told of often; a lie gains nothing; a kill loses nothing."""
-    async with started(tmp_path, judge_part=judge_part) as hub:
+    async with started(tmp_path, judge_part=JudgeParts()) as hub:
         first, again, proved, refused = await hub.games("worker", 4)
         await hub.finished(
             GameResult(first.lease, FAILED, solved=solved("exact h", "lie", "simp")),
@@ -121,7 +121,7 @@ async def test_closed_goals_of_lost_games_become_partial_rows_once(tmp_path):
         await asyncio.gather(*hub._tasks, return_exceptions=True)
         await hub.finished(GameResult(last.lease, FAILED, solved=solved("after the kill")))
         assert hub.ledger.parts
-    async with started(tmp_path, judge_part=judge_part) as hub:
+    async with started(tmp_path, judge_part=JudgeParts()) as hub:
         await settled(hub)
         assert accounts(hub.ledger)["parts"] == 3 + bool(told)
         assert plain(hub.ledger) == plain(of_all_records(tmp_path / "journal"))

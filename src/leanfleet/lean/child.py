@@ -231,7 +231,8 @@ class ChildProcess:
         if self._transport is None:
             raise error(f"{self._argv[0]} was not started")
         if error is ChildDied and self._protocol.end is not None:
-            await self._wait_exit(GRACE_SECONDS)  # its own exit status is worth a moment
+            await self._wait_exit(GRACE_SECONDS)  # its own exit status is worth a moment,
+            await asyncio.wait([self._protocol.closed], timeout=GRACE_SECONDS)  # and its last words
         exit_code = self._protocol.exit_code
         await self._kill()
         parts = [f"{os.path.basename(self._argv[0])} (process {self._pid}) {why}"]
@@ -276,7 +277,8 @@ class _Protocol(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self.exited = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.exited, self.closed = loop.create_future(), loop.create_future()
 
     @property
     def has_partial(self) -> bool:
@@ -338,6 +340,11 @@ class _Protocol(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:
             self._finish("ended in the middle of a reply" if self.has_partial else "ended")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process and all its pipes have ended."""
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def process_exited(self) -> None:
         self.exit_code = self._transport.get_returncode()
