@@ -6,6 +6,10 @@ serve` and authenticated sockets, the tactics of one expansion, asked together a
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
 many searches at once, both at the same work. What the server adds is the time outside Lean, by
 Lean's own clock.
+
+Two processes take two cores; on a machine that has no third one, server and client take their time
+from Lean. So the two are measured a second time, where the system can pin processes, on one core,
+with server and client on another: what is lost then is Lean's waiting, and not a core.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,9 +26,12 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 from benchmarks import Options, Row, row
 from leanfleet import eventloop
@@ -39,6 +47,7 @@ WARM_UP_PASSES = 2  # over the statements
 LEAST_PASSES = 6  # with fewer, the end, where one process has nothing left, is what is measured
 _ROUNDS = 3
 LIMIT_ADDED_MS = 0.5
+CAN_PIN = hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
 _HEARTBEATS, _SECONDS = 20_000, 10.0
 
 STATEMENTS = (
@@ -120,6 +129,7 @@ async def _start(paths: RegistryPaths) -> float:
 def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
     served: dict[str, list[_Sample]] = {EXPANSION: [], SINGLE: []}
     bare_rate, served_rate = [], []
+    bare_pinned, served_pinned = [], []
     with contextlib.ExitStack() as stack:
         pipes = [stack.enter_context(Pipe(paths)) for _ in range(2)]
         with _server(1) as one, _server(2) as two:
@@ -135,16 +145,27 @@ def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
                     samples += eventloop.run(_latency(one, pipes[0], seconds, together))
                 bare_rate.append(_bare_throughput(pipes, passes))
                 served_rate.append(eventloop.run(_throughput(two, passes)))
+                if not CAN_PIN:
+                    continue
+                with _on_one_core([*_lean_processes(two), *(p.process.pid for p in pipes)]):
+                    bare_pinned.append(_bare_throughput(pipes, LEAST_PASSES))
+                    served_pinned.append(eventloop.run(_throughput(two, LEAST_PASSES)))
+    cases = {"two processes": (served_rate, bare_rate)}
+    if CAN_PIN:
+        cases["two processes on one core, the server on another"] = served_pinned, bare_pinned
     return [
         *(line for case, samples in served.items() for line in _added(case, samples)),
-        row(
-            "lean",
-            f"two processes, {SEARCHES} searches",
-            "steps/s",
-            served_rate,
-            "two bare processes",
-            bare_rate,
-            higher_is_better=True,
+        *(
+            row(
+                "lean",
+                f"{case}, {SEARCHES} searches",
+                "steps/s",
+                ours,
+                "two bare processes",
+                bare,
+                higher_is_better=True,
+            )
+            for case, (ours, bare) in cases.items()
         ),
     ]
 
@@ -246,9 +267,40 @@ def _bare_throughput(pipes: list[Pipe], passes: int) -> float:
 # --- ours -------------------------------------------------------------------------------------------
 
 
+class _Served(NamedTuple):
+    """`leanfleet lean serve` in a process of its own."""
+
+    endpoint: str
+    keys: Path
+    pid: int
+
+
+def _lean_processes(served: _Served) -> list[int]:
+    return [child.pid for child in psutil.Process(served.pid).children(recursive=True)]
+
+
 @contextlib.contextmanager
-def _server(processes: int) -> Iterator[tuple[str, Path]]:
-    """`leanfleet lean serve` in a process of its own: (endpoint, keys folder)."""
+def _on_one_core(pids: Sequence[int]) -> Iterator[None]:
+    """All threads of these processes have the first core; everything else of ours the others."""
+    everywhere = os.sched_getaffinity(0)
+    first = {min(everywhere)}
+    parents = {psutil.Process(pid).ppid() for pid in pids} | {os.getpid()}
+    try:
+        _pin(parents, everywhere - first)
+        _pin(pids, first)
+        yield
+    finally:
+        _pin([*parents, *pids], everywhere)
+
+
+def _pin(pids: Iterable[int], cores: set[int]) -> None:
+    for pid in pids:
+        for thread in psutil.Process(pid).threads():
+            os.sched_setaffinity(thread.id, cores)
+
+
+@contextlib.contextmanager
+def _server(processes: int) -> Iterator[_Served]:
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder) / "keys"
         command = [sys.executable, "-m", "leanfleet.cli", "lean", "serve", "--keys", str(keys)]
@@ -259,15 +311,13 @@ def _server(processes: int) -> Iterator[tuple[str, Path]]:
             line = process.stdout.readline().decode()
             if not line.startswith("ready: "):
                 raise RuntimeError("the Lean server did not start; try `leanfleet lean serve`")
-            yield line.split()[1], keys
+            yield _Served(line.split()[1], keys, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
 
 
-async def _latency(
-    server: tuple[str, Path], pipe: Pipe, seconds: float, together: bool
-) -> list[_Sample]:
+async def _latency(server: _Served, pipe: Pipe, seconds: float, together: bool) -> list[_Sample]:
     """The same tactics on both, in turns: the mean step of each set, in ms.
 
     The bare process is always asked one tactic at a time, since that is all it can.
@@ -276,7 +326,7 @@ async def _latency(
 
     samples: list[_Sample] = []
     end = time.perf_counter() + seconds
-    async with connect(*server) as lean:
+    async with connect(server.endpoint, server.keys) as lean:
         while time.perf_counter() < end:
             for turn, statement in enumerate(STATEMENTS):
                 handle = await lean.open(Theorem("b", statement))
@@ -319,7 +369,7 @@ async def _expanded(
     return steps
 
 
-async def _throughput(server: tuple[str, Path], passes: int) -> float:
+async def _throughput(server: _Served, passes: int) -> float:
     """The same statements, by searches that take turns at them."""
     from leanfleet.roles.lean import connect
 
@@ -341,7 +391,7 @@ async def _throughput(server: tuple[str, Path], passes: int) -> float:
                     opened += () if isinstance(step, LeanError) else step.groups
             await lean.forget(opened)
 
-    async with connect(*server) as lean:
+    async with connect(server.endpoint, server.keys) as lean:
         began = time.perf_counter()
         await asyncio.gather(*(search() for _ in range(SEARCHES)))
         return steps / (time.perf_counter() - began)
