@@ -7,19 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
+from played_run import played
 
 from hpc.journal import Journal
-from hpc.leases import Leases
 from hpc.run_lock import alone_in
 from leanfleet import cli
 from leanfleet.config import parse
-from leanfleet.evaluate.content import content_hash
 from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig, load_run_config
-from leanfleet.rl.ledger import Ledger
 from leanfleet.rl.records import encode
-from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles.begin import begin, open_run
 from leanfleet.roles.fork import begin_fork, read
 from leanfleet.roles.watching import audit_of_journal
@@ -51,20 +48,11 @@ def configured(tmp_path: Path, *changes: tuple[str, str]) -> RunConfig:
 def old(tmp_path) -> Path:
     """A run that has played: a journal, a shard, weights, a checkpoint, an end."""
     path, config = tmp_path / "old", configured(tmp_path)
-    with alone_in(path):
-        run = begin(path, config)[0]
-    theorems = read_theorems(path)
-    ledger = Ledger(content_hash(theorems), len(theorems), config.matchmaker, Leases(60))
-    records = [ledger.begin("old", 0)]
-    for number in range(4):
-        records.append(lease := ledger.reserve(f"1-{number}", "prover.0"))
-        ledger.apply(lease, 0.0)
-        if number < 3:
-            records.append(GameResult(lease.lease, GameOutcome.FAILED))
-            ledger.apply(records[-1], 0.0)
-    journal = Journal(path / files.JOURNAL)
-    journal.append([encode(record) for record in records])
-    journal.close()
+
+    def ends(number: int, lease: str, theorem: int) -> GameResult | None:
+        return GameResult(lease, GameOutcome.FAILED) if number < 3 else None
+
+    run = played(path, config, 4, ends)
     put = {
         "journal/snapshots/000001-000001-000000000009.state": "old",
         "replay/000001.jsonl": '{"type":"base","judged":0}\n',

@@ -8,25 +8,18 @@ import json
 from pathlib import Path
 
 import pytest
+from played_run import played
 
 from hpc import launched
 from hpc.files import write_json
-from hpc.journal import Journal
-from hpc.leases import Leases
-from hpc.run_lock import alone_in
 from leanfleet import cli
 from leanfleet.config import parse
-from leanfleet.evaluate.content import content_hash
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig, UntilConfig, load_run_config
 from leanfleet.rl.judge import Judgement
-from leanfleet.rl.ledger import Ledger
-from leanfleet.rl.records import encode
-from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles import hub
-from leanfleet.roles.begin import begin
 from leanfleet.roles.watching import audit_of_journal
 
 THEOREMS = (("t", "theorem t : 2 + 2 = 4"), ("u", "theorem u (p : Prop) (h : p) : p ∧ p"))
@@ -50,21 +43,11 @@ def ended(tmp_path) -> Path:
     rows = [json.dumps({"name": name, "statement": text}) + "\n" for name, text in THEOREMS]
     (tmp_path / "theorems.jsonl").write_text("".join(rows))
     config = parse(RunConfig, CONFIG.format(theorems=tmp_path / "theorems.jsonl"), "late.yaml")
-    with alone_in(path):
-        begin(path, config)
-    theorems = read_theorems(path)
-    ledger = Ledger(content_hash(theorems), len(theorems), config.matchmaker, Leases(60))
-    records = [ledger.begin("late", 0)]
-    for number in range(2):
-        records.append(lease := ledger.reserve(f"1-{number}", "prover.0"))
-        ledger.apply(lease, 0.0)
-    for lease in records[1:]:
-        proof = PROOFS[ledger.games[lease.lease].theorem]
-        records.append(GameResult(lease.lease, GameOutcome.PROVED, proof, simulations=3))
-        ledger.apply(records[-1], 0.0)
-    journal = Journal(path / files.JOURNAL)
-    journal.append([encode(record) for record in records])
-    journal.close()
+
+    def ends(number: int, lease: str, theorem: int) -> GameResult:
+        return GameResult(lease, GameOutcome.PROVED, PROOFS[theorem], simulations=3)
+
+    played(path, config, 2, ends)
     write_json(path / files.OVER, {"reason": "its time is over"})
     launched.say(path, (), mark="", over="done")
     return path

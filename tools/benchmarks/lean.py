@@ -281,10 +281,10 @@ def _lean_processes(served: _Served) -> list[int]:
 
 @contextlib.contextmanager
 def _on_one_core(pids: Sequence[int]) -> Iterator[None]:
-    """All threads of these processes have the first core; everything else of ours the others."""
+    """All threads of these processes have the first core, those of their parents the others."""
     everywhere = os.sched_getaffinity(0)
     first = {min(everywhere)}
-    parents = {psutil.Process(pid).ppid() for pid in pids} | {os.getpid()}
+    parents = {psutil.Process(pid).ppid() for pid in pids}
     try:
         _pin(parents, everywhere - first)
         _pin(pids, first)

@@ -231,8 +231,8 @@ class ChildProcess:
         if self._transport is None:
             raise error(f"{self._argv[0]} was not started")
         if error is ChildDied and self._protocol.end is not None:
-            await self._wait_exit(GRACE_SECONDS)  # its own exit status is worth a moment,
-            await asyncio.wait([self._protocol.closed], timeout=GRACE_SECONDS)  # and its last words
+            # Its own exit status and its last words are worth a moment.
+            await asyncio.wait([self._protocol.closed], timeout=GRACE_SECONDS)
         exit_code = self._protocol.exit_code
         await self._kill()
         parts = [f"{os.path.basename(self._argv[0])} (process {self._pid}) {why}"]

@@ -83,5 +83,10 @@ class Pipelined(Environment, Protocol):
         """
 
 
+def is_fatal(answer: object) -> bool:
+    """Whether an answer is an error that its process did not survive."""
+    return isinstance(answer, LeanError) and answer.fatal
+
+
 class LeanStartError(RuntimeError):
     """Lean could not be started; the message says why and what to do."""

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from leanfleet.lean.environment import Environment
+from leanfleet.lean.environment import Environment, is_fatal
 from leanfleet.messages import (
     ErrorKind,
     LeanError,
@@ -277,7 +277,7 @@ class LeanProcess:
             self._retire("crash")
             return LeanError(ErrorKind.CRASH, f"the Lean driver failed: {error!r}", fatal=True)
         last = reply[-1] if isinstance(reply, list) and reply else reply
-        if isinstance(last, LeanError) and last.fatal:
+        if is_fatal(last):
             self._retire(last.kind.value)
         elif not self.environment.alive:
             self._retire("crash")

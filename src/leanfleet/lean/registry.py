@@ -20,7 +20,7 @@ import msgspec
 from leanfleet.lean.allowlist import Rules, load_rules
 from leanfleet.lean.child import ChildDied, ChildError, ChildMemory, ChildProcess, ChildTimeout
 from leanfleet.lean.compose import MAX_TACTIC_BYTES, MAX_TEXT_BYTES, split_header, verdict_key
-from leanfleet.lean.environment import LeanStartError
+from leanfleet.lean.environment import LeanStartError, is_fatal
 from leanfleet.lean.state import parse_goal
 from leanfleet.lean.toolchain import RegistryPaths
 from leanfleet.messages import (
@@ -179,7 +179,7 @@ class RegistryLean:
             some = tactics[len(answers) : len(answers) + TACTICS_AT_ONCE]
             found = await self._run_some(state, some, limits)
             answers += found
-            if len(found) < len(some) or (isinstance(found[-1], LeanError) and found[-1].fatal):
+            if len(found) < len(some) or is_fatal(found[-1]):
                 break
         return answers
 
@@ -199,13 +199,13 @@ class RegistryLean:
                 continue
             try:
                 answer = failure or _step(await self._take(limits))
-            except ChildDied as error:
+            except ChildError as error:
                 answer = self._failed(error)
-                if due > 1:
+                if due > 1 and isinstance(error, ChildDied):
                     break
             due -= 1
             answers.append(answer)
-            if isinstance(answer, LeanError) and answer.fatal:
+            if is_fatal(answer):
                 break
         return answers
 
@@ -297,7 +297,7 @@ class RegistryLean:
             return failure
         try:
             return await self._take(limits)
-        except ChildDied as error:
+        except ChildError as error:
             return self._failed(error)
 
     async def _send(self, op: str, limits: Limits, *requests: dict[str, Any]) -> LeanError | None:
@@ -312,15 +312,11 @@ class RegistryLean:
         return None
 
     async def _take(self, limits: Limits) -> _Reply | LeanError:
-        """The next reply. Raises ChildDied; after it, `_failed` says what that is."""
+        """The next reply. Raises ChildError, of which `_failed` makes an answer."""
         assert self._child is not None
+        line = await self._child.reply(limits.seconds + CANCEL_GRACE_SECONDS)
         try:
-            line = await self._child.reply(limits.seconds + CANCEL_GRACE_SECONDS)
             reply = _decode_reply(line)
-        except ChildDied:
-            raise
-        except ChildError as error:
-            return self._failed(error)
         except msgspec.MsgspecError as error:
             await self.close()
             return self._dead(ErrorKind.CRASH, f"the process answered nonsense: {error}")

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
+from leanfleet.lean.environment import is_fatal
 from leanfleet.lean.pool import Pool
 from leanfleet.lean.process import LeanProcess
 from leanfleet.lean.rebuild import Present, RebuildFailed, ensure
@@ -253,7 +254,7 @@ class LeanServer:
             self._replays += present.replayed > 0
             todo = tuple(itertools.takewhile(self._fits, request.tactics[len(ran) :]))
             found = await process.run_tactics(present.local, todo, limits, alone=alone)
-            if len(found) < len(todo) and not (found and _is_fatal(found[-1])):
+            if len(found) < len(todo) and not (found and is_fatal(found[-1])):
                 alone = True  # one of the rest may have cost the process
             ran.extend((process.serial, answer) for answer in found)
             return found
@@ -418,7 +419,3 @@ class LeanServer:
             heartbeats=self._heartbeats,
             lean_seconds=self._lean_seconds,
         )
-
-
-def _is_fatal(answer: Step | LeanError) -> bool:
-    return isinstance(answer, LeanError) and answer.fatal

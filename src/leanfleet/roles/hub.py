@@ -302,8 +302,7 @@ class Reception:
     async def judge_the_last(self, seconds: float) -> None:
         """Of a run that is over, before its hub ends."""
         deadline = time.monotonic() + seconds
-        ledger = self._hub.ledger
-        while self.over and (ledger.claims or ledger.parts) and time.monotonic() < deadline:
+        while self.over and self.left and time.monotonic() < deadline:
             self.check()
             await asyncio.sleep(0.1)
 
