@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from leanfleet.model.config import ModelConfig
+from leanfleet.model.engine import products
 from leanfleet.model.engine.decode import Decoder
 from leanfleet.model.engine.engine import Engine, Limits
 from leanfleet.model.engine.lanes import Lanes
 from leanfleet.model.engine.prefill import prefill
-from leanfleet.model.engine.request import Request
+from leanfleet.model.engine.products import Products
+from leanfleet.model.engine.request import Request, Sampling
 from leanfleet.model.initialise import new_network
+from leanfleet.model.prompt import Prompt
 
 SHAPES = {
     "plain": {},
@@ -54,28 +57,39 @@ def network_of(shape: str, dtype: torch.dtype = torch.float32):
     return network.to(dtype)
 
 
+@pytest.fixture(params=["packed", "plain"])
+def means(request, monkeypatch) -> str:
+    """By which the matrix products of float32 are computed."""
+    if request.param == "plain":
+        monkeypatch.setattr(products, "can_pack", lambda: False)
+    elif not products.can_pack():
+        pytest.skip("this torch has no packed products")
+    return request.param
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("shape", list(SHAPES))
 @torch.inference_mode()
-def test_steps_give_the_logits_of_the_whole_row(shape, whole, dtype):
+def test_steps_give_the_logits_of_the_whole_row(shape, whole, dtype, means):
     network = network_of(shape, dtype)
     config = network.config
     prompts = [(5, 6, 7), tuple(range(4, 40))]
     weight = network.embedding.weight
     lanes = Lanes(config, 2, 4, 60, 30, weight.dtype, weight.device)
-    for prompt in prompts:
-        lanes.open(prefill(network, prompt, 0))
-    places = torch.arange(8) if whole else torch.tensor([0, 2, 5])
     decode = Decoder(network)
+    assert Products(network).packed == (means == "packed" and dtype == torch.float32)
+    for prefix in prefill(decode, [Prompt(prompt, 0) for prompt in prompts]):
+        lanes.open(prefix)
+    places = list(range(8)) if whole else [0, 2, 5]
+    seats = lanes.seats(places + [-1] * (8 - len(places)))
     drawn = torch.randint(4, 50, (len(places), 12), generator=torch.Generator().manual_seed(2))
-    rows = [[*prompts[place // 4], *drawn[i].tolist()] for i, place in enumerate(places.tolist())]
+    rows = [[*prompts[place // 4], *drawn[i].tolist()] for i, place in enumerate(places)]
     for age in range(12):
-        ages = torch.full((len(places),), age)
-        positions = lanes.lengths[places // 4] + ages
         tokens = torch.nn.functional.pad(drawn[:, age], (0, 8 - len(places)))
-        positions = torch.nn.functional.pad(positions, (0, 8 - len(places)))
-        found = decode(tokens, positions, lanes.step(places, ages, 8))
+        ages = torch.tensor([age] * len(places) + [0] * (8 - len(places)))
+        step = seats.step(ages)
+        found = decode(tokens, step.positions, step)
         for i, row in enumerate(rows):
             seen = row[: len(row) - 12 + age + 1]
             expected = network(torch.tensor([seen])).logits[0, -1]
@@ -85,13 +99,15 @@ def test_steps_give_the_logits_of_the_whole_row(shape, whole, dtype):
                 assert (found[i] - expected).abs().max() < 0.05 * expected.abs().max()
 
 
+@pytest.mark.parametrize("others", [Sampling(), Sampling(0.7), Sampling(0.0), Sampling(top_p=0.9)])
 @pytest.mark.parametrize("shape", list(SHAPES))
-def test_company_changes_not_one_bit(shape):
-    """Alone all rows of a lane run on its grid; in company they are sorted into a larger one."""
+def test_company_changes_not_one_bit(shape, others, means):
+    """Alone a prompt is computed alone, and its rows have their lane's places; in company prompts
+    are computed together, rows move where others have ended, and some draw in another way."""
     network = network_of(shape)
     asked = [
-        Request(tuple(range(4, 4 + 3 * n)), 0, samples, longest=20, seed=n)
-        for n, samples in ((1, 8), (5, 8), (9, 3), (14, 8), (2, 1))
+        Request(tuple(range(4, 4 + 3 * n)), 0, samples, 20, n, others if n % 2 else Sampling())
+        for n, samples in ((1, 8), (5, 8), (9, 3), (14, 8), (2, 1), (4, 8))
     ]
 
     def answers(lanes: int, requests: list[Request]) -> list:

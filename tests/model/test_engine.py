@@ -13,7 +13,7 @@ from leanfleet.model.config import ModelConfig
 from leanfleet.model.engine import reference
 from leanfleet.model.engine.engine import Engine, Limits
 from leanfleet.model.engine.request import Request, Sample, Sampling, merge
-from leanfleet.model.engine.sampling import draw
+from leanfleet.model.engine.sampling import draw, draw_and_score
 from leanfleet.model.initialise import new_network
 from leanfleet.model.prompt import StateTooLong
 
@@ -240,6 +240,23 @@ def test_a_token_of_probability_zero_is_never_drawn():
     for uniform in (0.0, 0.2, 0.999999999, 1 - 2**-53):
         drawn = draw(logits[None], [Sampling()], torch.tensor([uniform], dtype=torch.float64))
         assert drawn.item() in (1, 3)
+
+
+def test_forbidden_tokens_are_not_drawn_and_count_in_the_probability():
+    """Where they have nearly everything, too."""
+    generator = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(64, 150, generator=generator)
+    forbidden = torch.tensor([3, 70, 149])
+    logits[::5, 70] += 200.0
+    allowed = logits.index_fill(1, forbidden, float("-inf"))
+    uniform = torch.rand(64, dtype=torch.float64, generator=generator)
+    for samplings in ([Sampling()] * 64, [Sampling(), Sampling(0.7, 0.9)] * 32):
+        drawn, scores = draw_and_score(logits, forbidden, samplings, uniform)
+        assert not set(drawn.tolist()) & set(forbidden.tolist()) and len(set(drawn.tolist())) > 20
+        assert drawn.tolist() == draw(allowed, samplings, uniform).tolist()
+        expected = logits.double().log_softmax(-1).gather(1, drawn[:, None])[:, 0]
+        assert (scores - expected).abs().max() < 1e-4
+    assert (expected < -150).any()
 
 
 def test_distinct_first_tokens_follow_the_distribution():

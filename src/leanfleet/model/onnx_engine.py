@@ -12,7 +12,7 @@ Shapes: K running samples, V vocabulary; of a cache see `onnx_network`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +23,7 @@ from leanfleet.model.engine.prefill import Prefix, PrefixCache
 from leanfleet.model.engine.request import Answer, Request, Sample
 from leanfleet.model.engine.sampling import draw, first_tokens, streams
 from leanfleet.model.onnx_network import OnnxNetwork
+from leanfleet.model.prompt import Prompt
 
 
 class OnnxEngine:
@@ -93,17 +94,20 @@ class OnnxEngine:
             done.update(self.step())
         return done
 
-    def _prefill(self, prompt: tuple[int, ...], value_at: int) -> Prefix:
-        output = self._network(np.array([prompt], np.int64), self._network.empty(1))
+    def _prefill(self, prompts: Sequence[Prompt]) -> list[Prefix]:
+        return [self._prefix(prompt) for prompt in prompts]
+
+    def _prefix(self, prompt: Prompt) -> Prefix:
+        output = self._network(np.array([prompt.ids], np.int64), self._network.empty(1))
         keys, values = (
             torch.from_numpy(np.concatenate(output.cache[kind::2])) for kind in range(2)
         )
         logits = torch.from_numpy(output.logits[0, -1].copy())
-        return Prefix(keys, values, logits, tuple(output.value_logits[0, value_at].tolist()))
+        return Prefix(keys, values, logits, tuple(output.value_logits[0, prompt.value_at].tolist()))
 
     @torch.inference_mode()
     def _answer(self, request: Request) -> Answer:
-        prefix = self._cache.get(request.prompt, request.value_at)
+        (prefix,) = self._cache.get([Prompt(request.prompt, request.value_at)])
         sources = streams(request)
         firsts = first_tokens(self._only_allowed(prefix.logits), request, sources)
         logs = prefix.logits.log_softmax(-1)

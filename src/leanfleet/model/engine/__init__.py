@@ -5,8 +5,9 @@
     sampling   one random stream per sample; temperature, top-p, first tokens without replacement
     prefill    a prompt's keys, values, first logits and value, computed once; the prefix cache
     score      how likely given sequences are after a prompt
-    lanes      memory of running groups, and their attention: a prompt is shared by its samples
-    decode     the network's forward pass of one decoding step, in few operations
+    lanes      memory of running samples, and their attention: a prompt is shared by its samples
+    decode     the network's forward pass over rows of tokens, in few operations
+    products   the matrix products in it: torch's, or packed for the processor
     cohort     the groups that run on one set of weights: admit, step, leave
     engine     the queue: continuous batching, weights swapped between steps
     reference  the same by the plainest means, for tests

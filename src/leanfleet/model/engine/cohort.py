@@ -10,30 +10,21 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leanfleet.model.engine.decode import Decoder
-from leanfleet.model.engine.lanes import Lanes
-from leanfleet.model.engine.prefill import ROWS, PrefixCache, padded_rows, prefill
+from leanfleet.model.engine.lanes import Lanes, Seats
+from leanfleet.model.engine.prefill import Prefix, PrefixCache, padded_rows, prefill
 from leanfleet.model.engine.request import Answer, Request, Sample
-from leanfleet.model.engine.sampling import draw, first_tokens, streams
+from leanfleet.model.engine.sampling import draw_and_score, first_tokens, streams
 from leanfleet.model.engine.score import score
 from leanfleet.model.network import Network
-
-
-@dataclass
-class _Row:
-    """One running sample. `tokens`: drawn so far, the last of them not yet seen by the network."""
-
-    number: int
-    source: random.Random
-    tokens: list[int]
-    log_probability: float
+from leanfleet.model.prompt import Prompt
 
 
 @dataclass
 class _Group:
-    """One request: its rows by lane and place, and what has finished."""
+    """One request, and what has finished of it."""
 
     name: int
     request: Request
@@ -46,8 +37,24 @@ class _Group:
 
 @dataclass
 class _Lane:
+    """A prompt in memory. `number`: where it is now."""
+
     group: _Group
-    rows: list[_Row | None]  # by place
+    number: int
+    running: int = 0
+
+
+@dataclass
+class _Row:
+    """One running sample. `tokens`: drawn so far, the last of them not yet seen by the network."""
+
+    group: _Group
+    number: int
+    source: random.Random
+    tokens: list[int]
+    log_probability: float
+    lane: _Lane | None = None  # none before its first step
+    place: int = 0  # in the lane
 
 
 class Cohort:
@@ -68,104 +75,134 @@ class Cohort:
         self.network, self.version = network, version
         weight = network.embedding.weight
         self._end = end
-        # Added to logits: faster than filling by a mask.
-        self._forbidden = torch.zeros(len(allowed)).masked_fill_(~allowed, float("-inf"))
-        self._forbidden = self._forbidden.to(weight.device)
+        self._forbidden = (~allowed).nonzero()[:, 0].to(weight.device)
         self._memory = Lanes(network.config, lanes, width, prompt, own, weight.dtype, weight.device)
-        self._decode = Decoder(network)
-        self._lanes: list[_Lane] = []
-        self.cache = PrefixCache(partial(prefill, network), cache_tokens)
+        self._decode = Decoder(network, prompt + own)
+        self._lanes: list[_Lane] = []  # as in memory
+        self._slots: list[_Row | None] = []  # as in memory; a multiple of ROWS
+        self._seats: Seats | None = None  # of these slots
+        self.cache = PrefixCache(partial(prefill, self._decode), cache_tokens)
         self.tokens = 0
 
     @property
     def running(self) -> int:
         """Rows."""
-        return sum(row is not None for lane in self._lanes for row in lane.rows)
+        return sum(lane.running for lane in self._lanes)
 
-    def has_room(self, request: Request) -> bool:
-        return self._memory.free >= self._lanes_for(request.samples)
+    @property
+    def free(self) -> int:
+        """Lanes that requests can take."""
+        return self._memory.free
 
-    def admit(self, name: int, request: Request) -> list[tuple[int, Answer]]:
-        """Prefills and draws first tokens. The answer, if no row is left to run."""
-        prefix = self.cache.get(request.prompt, request.value_at)
+    def lanes_for(self, request: Request) -> int:
+        return -(-request.samples // self._memory.width)
+
+    def admit(self, requests: list[tuple[int, Request]]) -> list[tuple[int, Answer]]:
+        """Prefills and draws first tokens. The answers that have no row left to run."""
+        prompts = [Prompt(request.prompt, request.value_at) for _, request in requests]
+        done = []
+        for (name, request), prefix in zip(requests, self.cache.get(prompts), strict=True):
+            answer = self._begin(name, request, prefix)
+            if answer is not None:
+                done.append((name, answer))
+        return done
+
+    def _begin(self, name: int, request: Request, prefix: Prefix) -> Answer | None:
         scores = score(self.network, prefix, request.scored)
         group = _Group(name, request, prefix.value_logits, scores)
         sources = streams(request)
-        logits = self._only_allowed(prefix.logits)
+        logits = prefix.logits.index_fill(-1, self._forbidden, float("-inf"))
         log_total = prefix.logits.logsumexp(-1)
         rows = []
         for number, token in enumerate(first_tokens(logits, request, sources)):
             log_probability = float(prefix.logits[token] - log_total)
-            row = _Row(number, sources[number], [token], log_probability)
-            if not self._finish(group, row):
+            row = _Row(group, number, sources[number], [token], log_probability)
+            if not self._finish(row):
                 rows.append(row)
         group.running = len(rows)
         if not rows:
-            return [(name, self._answer(group))]
+            return self._answer(group)
         width = self._memory.width
         for start in range(0, len(rows), width):
-            taken: list[_Row | None] = list(rows[start : start + width])
-            taken += [None] * (width - len(taken))
-            self._memory.open(prefix)
-            self._lanes.append(_Lane(group, taken))
-        return []
+            some = rows[start : start + width]
+            lane = _Lane(group, self._memory.open(prefix), len(some))
+            self._lanes.append(lane)
+            for place, row in enumerate(some):
+                row.lane, row.place = lane, place
+        self._seat(rows)
+        return None
 
     @torch.inference_mode()
     def step(self) -> list[tuple[int, Answer]]:
         """One token for every row; the answers of the groups that ended."""
-        if not self._lanes:
+        running = [(slot, row) for slot, row in enumerate(self._slots) if row is not None]
+        if not running:
             return []
-        width = self._memory.width
-        running = [
-            (number * width + place, lane, row)
-            for number, lane in enumerate(self._lanes)
-            for place, row in enumerate(lane.rows)
-            if row is not None
-        ]
         self.tokens += len(running)
-        logits = self._forward(running).float()
-        uniform = torch.tensor([row.source.random() for _, _, row in running], dtype=torch.float64)
-        samplings = [lane.group.request.sampling for _, lane, _ in running]
-        drawn = draw(self._only_allowed(logits), samplings, uniform)
-        chosen = logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
-        for (place, lane, row), token, log_probability in zip(
-            running, drawn.tolist(), chosen.tolist(), strict=True
-        ):
-            row.tokens.append(token)
-            row.log_probability += log_probability
-            if self._finish(lane.group, row):
-                lane.rows[place % width] = None
-                lane.group.running -= 1
+        logits = self._forward().float()
+        # An empty slot draws as some other does, so that all are drawn alike.
+        samplings = [running[0][1].group.request.sampling] * len(self._slots)
+        uniform = [0.5] * len(self._slots)
+        for slot, row in running:
+            samplings[slot], uniform[slot] = row.group.request.sampling, row.source.random()
+        numbers = torch.tensor(uniform, dtype=torch.float64)
+        drawn, chosen = draw_and_score(logits, self._forbidden, samplings, numbers)
+        tokens, log_probabilities = drawn.tolist(), chosen.tolist()
+        for slot, row in running:
+            row.tokens.append(tokens[slot])
+            row.log_probability += log_probabilities[slot]
+            if self._finish(row):
+                self._slots[slot] = self._seats = None
+                assert row.lane is not None
+                row.lane.running -= 1
+                row.group.running -= 1
+        self._close_up()
         return self._leave()
 
-    def _forward(self, running: list[tuple[int, _Lane, _Row]]) -> Tensor:
-        """Logits [N, V] after the last token of each row."""
-        memory = self._memory
-        width, grid = memory.width, len(self._lanes) * memory.width
-        count = padded_rows(len(running))
-        places = [place for place, _, _ in running]
-        last = [row.tokens[-1] for _, _, row in running]
-        ages = [len(row.tokens) - 1 for _, _, row in running]
-        # With as many rows as the grid of lanes has places, empty places are rows too.
-        whole = count >= grid and grid % ROWS == 0
-        if whole and len(running) < grid:
-            last, ages = (_spread(values, places, grid) for values in (last, ages))
-        rows = torch.arange(grid) if whole else torch.tensor(places)
-        own = torch.tensor(ages)
-        tokens = torch.tensor(last)
-        positions = memory.lengths[rows // width] + own
-        if not whole:
-            padding = (0, count - len(running))
-            tokens, positions = (nn.functional.pad(x, padding) for x in (tokens, positions))
-        step = memory.step(rows, own, len(tokens))
-        device = self._forbidden.device
-        logits = self._decode(tokens.to(device), positions.to(device), step)
-        if not whole:
-            return logits[: len(running)]
-        return logits if len(running) == grid else logits[torch.tensor(places).to(device)]
+    def _forward(self) -> Tensor:
+        """Logits [N, V] after the last token of each slot's row."""
+        width = self._memory.width
+        places, ages, last = [], [], []
+        for row in self._slots:
+            if row is None or row.lane is None:
+                places.append(-1)
+                ages.append(0)
+                last.append(0)
+            else:
+                places.append(row.lane.number * width + row.place)
+                ages.append(len(row.tokens) - 1)
+                last.append(row.tokens[-1])
+        if self._seats is None:
+            self._seats = self._memory.seats(places)
+        step = self._seats.step(torch.tensor(ages))
+        tokens = torch.tensor(last).to(self._forbidden.device)
+        return self._decode(tokens, step.positions, step)
 
-    def _finish(self, group: _Group, row: _Row) -> bool:
+    def _seat(self, rows: list[_Row]) -> None:
+        """Gives rows slots: those that are empty, then new ones."""
+        self._seats = None
+        empty = [slot for slot, row in enumerate(self._slots) if row is None]
+        slots = len(self._slots)
+        more = padded_rows(max(0, len(rows) - len(empty)))
+        self._slots += [None] * more
+        for slot, row in zip([*empty, *range(slots, slots + more)], rows, strict=False):
+            self._slots[slot] = row
+
+    def _close_up(self) -> None:
+        """As few slots as hold the rows: the last rows go where others have ended."""
+        kept = padded_rows(self.running)
+        late = [(slot, row) for slot, row in enumerate(self._slots) if slot >= kept and row]
+        if late:
+            empty = [slot for slot in range(kept) if self._slots[slot] is None][: len(late)]
+            longest = max(len(row.tokens) for _, row in late)
+            self._memory.move([slot for slot, _ in late], empty, longest)
+            for slot, (_, row) in zip(empty, late, strict=True):
+                self._slots[slot] = row
+        del self._slots[kept:]
+
+    def _finish(self, row: _Row) -> bool:
         """Takes a row that has ended into its group; whether it has."""
+        group = row.group
         if row.tokens[-1] == self._end:
             group.done[row.number] = Sample(tuple(row.tokens[:-1]), row.log_probability)
             return True
@@ -179,29 +216,16 @@ class Cohort:
         ended: dict[int, _Group] = {}
         for number in reversed(range(len(self._lanes))):
             lane = self._lanes[number]
-            if any(row is not None for row in lane.rows):
+            if lane.running:
                 continue
             if not lane.group.running:
                 ended[lane.group.name] = lane.group
-            moved = self._memory.close(number)
-            self._lanes[number] = self._lanes[moved]
+            moved = self._lanes[self._memory.close(number)]
+            moved.number = number
+            self._lanes[number] = moved
             self._lanes.pop()
         return [(name, self._answer(group)) for name, group in ended.items()]
 
     def _answer(self, group: _Group) -> Answer:
         samples = tuple(group.done[number] for number in sorted(group.done))
         return Answer(samples, group.cut, group.value_logits, self.version, group.scores)
-
-    def _only_allowed(self, logits: Tensor) -> Tensor:
-        return logits + self._forbidden
-
-    def _lanes_for(self, samples: int) -> int:
-        return -(-samples // self._memory.width)
-
-
-def _spread(values: list[int], places: list[int], grid: int) -> list[int]:
-    """Values at their places, 0 elsewhere."""
-    spread = [0] * grid
-    for place, value in zip(places, values, strict=True):
-        spread[place] = value
-    return spread

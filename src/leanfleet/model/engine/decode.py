@@ -1,122 +1,108 @@
-"""The forward pass of one decoding step: the network's weights, as few operations as possible.
+"""The network's forward pass over rows of tokens, in as few operations as possible.
 
 A step of a small network is bound by the number of operations, not by their size. So queries and
-keys are turned together, scaled by the rotation, and the residual stream is added inside the matrix
-products. What comes out is `Network.hidden` with `Network.logits` up to rounding; tests compare them.
+keys are turned together, by factors looked up, and norms and sums go with the matrix products
+(`products`). What comes out is `Network.hidden` with `Network.logits` up to rounding; tests compare
+them.
 
 Shapes: N rows, W width, H heads, G heads of keys and values, D numbers per head, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from leanfleet.model.engine.lanes import Step
+from leanfleet.model.engine.products import Adding, Product, Products, normed
 from leanfleet.model.layers import RMSNorm
 from leanfleet.model.network import Network
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""A layer's number, turned query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
 
 
 class _Layer(NamedTuple):
     """Of one layer, read once: looking a parameter up costs as much as using it."""
 
-    attention_norm: RMSNorm
-    qkv: tuple[Tensor, Tensor | None]
+    qkv: Product
     query_norm: RMSNorm | None
     key_norm: RMSNorm | None
-    output: tuple[Tensor, Tensor | None]  # weight transposed
-    mlp_norm: RMSNorm
-    gate_up: tuple[Tensor, Tensor | None]
-    down: tuple[Tensor, Tensor | None]  # weight transposed
+    output: Adding
+    gate_up: Product
+    down: Adding
 
 
 class Decoder:
-    """Views of a network's weights; no copies."""
+    """A network's weights as they are now: copies, some of them. `positions`: that tokens can have; default: all of
+    the context."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, positions: int | None = None) -> None:
         config = network.config
-        self._network = network
+        self.network = network
         self._heads, self._groups, self._size = config.heads, config.kv_head_count, config.head_dim
-        self._layers = []
-        for block in network.blocks:
-            attention, mlp = block.attention, block.mlp
-            self._layers.append(
-                _Layer(
-                    block.attention_norm,
-                    _weights(attention.qkv),
-                    attention.query_norm,
-                    attention.key_norm,
-                    _transposed(attention.output),
-                    block.mlp_norm,
-                    _weights(mlp.gate_up),
-                    _transposed(mlp.down),
-                )
+        self._cosine, self._sine = _turns(network, positions or config.context)
+        by = Products(network)
+        self._layers = [
+            _Layer(
+                by.normed(block.attention_norm, *_weights(block.attention.qkv)),
+                block.attention.query_norm,
+                block.attention.key_norm,
+                by.adding(*_weights(block.attention.output)),
+                by.normed(block.mlp_norm, *_weights(block.mlp.gate_up)),
+                by.adding(*_weights(block.mlp.down)),
             )
+            for block in network.blocks
+        ]
+        head = network.embedding if network.head is None else network.head
+        self.logits = by.normed(network.norm, head.weight, None)
+        self.value_logits = by.normed(network.norm, *_weights(network.value_head))
 
-    def __call__(self, tokens: Tensor, positions: Tensor, step: Step) -> Tensor:
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.embedding.weight.device
+
+    def __call__(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Tokens and their positions [N] → logits [N, V]."""
+        return self.logits(self.hidden(tokens, positions, attend))
+
+    def hidden(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """The residual stream [N, W], before its norm: what `logits` and `value_logits` take."""
         heads, groups, size = self._heads, self._groups, self._size
-        network = self._network
-        x = functional.embedding(tokens, network.embedding.weight)
+        x = functional.embedding(tokens, self.network.embedding.weight)
         rows = len(x)
-        cosine, sine = self._turns(positions, x.dtype)
+        cosine, sine = self._cosine[positions], self._sine[positions]
         for number, layer in enumerate(self._layers):
-            mixed = functional.linear(_normed(x, layer.attention_norm), *layer.qkv)
+            mixed = layer.qkv(x)
             mixed = mixed.view(rows, heads + 2 * groups, size)
             turned, value = mixed[:, : heads + groups], mixed[:, heads + groups :]
             if layer.query_norm is not None and layer.key_norm is not None:
                 query, key = turned[:, :heads], turned[:, heads:]
                 turned = torch.cat(
-                    (_normed(query, layer.query_norm), _normed(key, layer.key_norm)), 1
+                    (normed(query, layer.query_norm), normed(key, layer.key_norm)), 1
                 )
-            halves = turned.unflatten(2, (2, size // 2))
-            turned = torch.addcmul(halves * cosine, halves.flip(2), sine).flatten(2)
-            seen = step(number, turned[:, :heads], turned[:, heads:], value)
-            x = _added(x, seen, layer.output)
-            gate, up = functional.linear(_normed(x, layer.mlp_norm), *layer.gate_up).chunk(2, -1)
-            x = _added(x, functional.silu(gate).mul_(up), layer.down)
-        return network.logits(_normed(x, network.norm))
+            swapped = torch.cat((turned[..., size // 2 :], turned[..., : size // 2]), 2)
+            turned = torch.addcmul(turned * cosine, swapped, sine)
+            seen = attend(number, turned[:, :heads], turned[:, heads:], value)
+            x = layer.output(seen, x)
+            gate, up = layer.gate_up(x).chunk(2, -1)
+            x = layer.down(functional.silu(gate).mul_(up), x)
+        return x
 
-    def _turns(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Factors of (first, second) and of (second, first) half: [N, H + G, 1 or 2, D/2].
 
-        Queries' hold the attention's 1/√D.
-        """
-        cosine, sine = self._network.rope(positions[None])  # [1, 1, N, D/2]
-        cosine, sine = (part[0, 0, :, None, None].to(dtype) for part in (cosine, sine))
-        sine = torch.cat((-sine, sine), 2)
-        scale = self._size**-0.5
-        return tuple(
-            torch.cat(
-                (
-                    (part * scale).expand(-1, self._heads, -1, -1),
-                    part.expand(-1, self._groups, -1, -1),
-                ),
-                1,
-            )
-            for part in (cosine, sine)
-        )
+def _turns(network: Network, positions: int) -> tuple[Tensor, Tensor]:
+    """Factors of a query or key, and of the same with its halves swapped: [positions, 1, D]."""
+    weight = network.embedding.weight
+    with torch.inference_mode():
+        at = torch.arange(positions, device=weight.device)
+        cosine, sine = (part[0, 0, :, None] for part in network.rope(at[None]))
+        both = torch.cat((cosine, cosine), -1), torch.cat((-sine, sine), -1)
+        return both[0].to(weight.dtype), both[1].to(weight.dtype)
 
 
 def _weights(layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
     return layer.weight, layer.bias
-
-
-def _transposed(layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    return layer.weight.t(), layer.bias
-
-
-def _normed(x: Tensor, norm: RMSNorm) -> Tensor:
-    if x.dtype == torch.float32:
-        return torch.rms_norm(x, norm.weight.shape, norm.weight, norm.epsilon)
-    return norm(x)
-
-
-def _added(x: Tensor, y: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
-    """x + y Wᵀ + b."""
-    weight, bias = weights
-    total = torch.addmm(x, y, weight)
-    return total if bias is None else total.add_(bias)

@@ -73,15 +73,23 @@ class Engine:
         """Admits what fits, draws one token for every row; the answers that are complete."""
         done: list[tuple[int, Answer]] = []
         newest = self._cohorts[-1]
-        while self._waiting and newest.has_room(self._waiting[0][1]):
-            name, request = self._waiting.popleft()
-            done += newest.admit(name, request)
+        if self._waiting:
+            done += newest.admit(self._that_fit(newest))
         for cohort in self._cohorts:
             done += cohort.step()
         self._retire()
         self._steps += 1
         self._answers += len(done)
         return done
+
+    def _that_fit(self, cohort: Cohort) -> list[tuple[int, Request]]:
+        """Taken from those waiting, in order."""
+        free = cohort.free
+        taken = []
+        while self._waiting and (lanes := cohort.lanes_for(self._waiting[0][1])) <= free:
+            free -= lanes
+            taken.append(self._waiting.popleft())
+        return taken
 
     def run(self) -> dict[int, Answer]:
         """Steps until nothing is left."""

@@ -1,12 +1,13 @@
-"""Memory of running groups and the attention of one decoding step over it.
+"""Memory of running samples and the attention of one decoding step over it.
 
-A lane holds one prompt's keys and values and up to K rows, the samples, each with keys and values of
-its own. All rows of a lane attend to the prompt in one matrix product, so a prompt is stored and
-read once, not once per sample. Lanes in use are always the first ones: a lane that ends is filled by
-the last one, so a step works on slices and copies no keys.
+A lane holds one prompt's keys and values and has places for K samples. A slot holds the keys and
+values of one running sample. All samples of a lane attend to their prompt in one matrix product, so
+a prompt is stored and read once, not once per sample; what a sample has drawn itself is read slot by
+slot. Lanes and slots in use are always the first ones: a lane that ends is filled by the last one,
+and samples that ended leave holes that `move` fills, so a step works on slices.
 
-Shapes: L layers, A lanes in use (of a fixed number), K rows per lane, G heads of keys and values,
-R = H/G queries per such head, D numbers per head, P prompt positions, S own positions; N rows.
+Shapes: L layers, A lanes in use (of a fixed number), K places per lane, N slots in use, G heads of
+keys and values, R = H/G queries per such head, D numbers per head, P prompt positions, S own ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from leanfleet.model.config import ModelConfig
-from leanfleet.model.engine.prefill import Prefix
+from leanfleet.model.engine.prefill import Prefix, padded_rows
 
 _VECTOR = 16
 _SHORTEST = 32
@@ -23,7 +24,7 @@ _SHORTEST = 32
 
 
 class Lanes:
-    """Keys and values of prompts [L, A·G, P, D] and of rows [L, A·K·G, S, D]."""
+    """Keys and values of prompts [L, A·G, P, D] and of samples [L, N·G, S, D]."""
 
     def __init__(
         self,
@@ -40,14 +41,22 @@ class Lanes:
         layers, groups, size = config.layers, config.kv_head_count, config.head_dim
         like = {"dtype": dtype, "device": device}
         shared = (layers, lanes * groups, self.prompt, size)
-        single = (layers, lanes * width * groups, self.own, size)
+        single = (layers, padded_rows(lanes * width) * groups, self.own, size)
         self.prompt_keys, self.prompt_values = (
             torch.zeros(shared, **like),
             torch.zeros(shared, **like),
         )
         self.own_keys, self.own_values = torch.zeros(single, **like), torch.zeros(single, **like)
+        # Of each layer, a row per token: [N·G·S, D].
+        self.written = [
+            tuple(memory[layer].view(-1, size) for memory in (self.own_keys, self.own_values))
+            for layer in range(layers)
+        ]
         self.lengths = torch.zeros(lanes, dtype=torch.long)
         self.places = torch.arange(max(self.prompt, self.own), device=device)
+        later = self.places[: self.own] > self.places[: self.own, None]
+        self.own_masks = torch.zeros(later.shape, **like).masked_fill_(later, float("-inf"))
+        self.scale = size**-0.5
         self.used = 0
 
     @property
@@ -70,107 +79,149 @@ class Lanes:
     def close(self, lane: int) -> int:
         """Ends a lane; the lane with the number returned (the last one) has moved into it."""
         last = self.used - 1
-        groups, rows = self.config.kv_head_count, self.config.kv_head_count * self.width
+        groups = self.config.kv_head_count
         if lane != last:
-            for memory, size in (
-                (self.prompt_keys, groups),
-                (self.prompt_values, groups),
-                (self.own_keys, rows),
-                (self.own_values, rows),
-            ):
-                memory[:, lane * size : (lane + 1) * size] = memory[
-                    :, last * size : (last + 1) * size
+            for memory in (self.prompt_keys, self.prompt_values):
+                memory[:, lane * groups : (lane + 1) * groups] = memory[
+                    :, last * groups : (last + 1) * groups
                 ]
             self.lengths[lane] = self.lengths[last]
         self.used = last
         return last
 
-    def step(self, rows: Tensor, ages: Tensor, count: int) -> Step:
-        """The attention of one step: see `Step`."""
-        return Step(self, rows, ages, count)
+    def move(self, slots: list[int], to: list[int], own: int) -> None:
+        """Samples of at most `own` tokens go to other slots."""
+        for memory in (self.own_keys, self.own_values):
+            by_slot = memory.unflatten(1, (-1, self.config.kv_head_count))
+            by_slot[:, to, :, :own] = by_slot[:, slots, :, :own]
+
+    def seats(self, places: list[int]) -> Seats:
+        """Who sits where; to be asked for again when a lane opens or closes, or a sample moves."""
+        return Seats(self, places)
+
+
+class Seats:
+    """Which sample each of N slots holds, and the ways between slots and the grid of places.
+
+    `places` [N]: lane·K + place of each slot's sample; −1 where there is none, and what comes out
+    is of no use.
+    """
+
+    def __init__(self, lanes: Lanes, places: list[int]) -> None:
+        self.lanes = lanes
+        device = lanes.prompt_keys.device
+        used, width, groups = lanes.used, lanes.width, lanes.config.kv_head_count
+        self.shape = len(places), used, width, groups
+        heads = torch.arange(groups)
+        slots = torch.zeros(used * width, dtype=torch.long)
+        for slot, place in enumerate(places):
+            if place >= 0:
+                slots[place] = slot
+        at = torch.tensor(places).clamp_(min=0)
+        lane = at // width
+        # To the grid of places [A, G, K] from the slots' heads [N, G], and back.
+        self.to_grid = (slots.view(used, 1, width) * groups + heads[:, None]).flatten().to(device)
+        back = (lane[:, None] * groups + heads) * width + (at % width)[:, None]
+        self.from_grid = back.flatten().to(device)
+        # Where the slots' own keys begin in [N·G·S, D].
+        self.starts = (torch.arange(len(places) * groups) * lanes.own).to(device)
+        self.lengths = lanes.lengths[lane].to(device)
+        self.prompt_mask: Tensor | None = None  # 0 or −∞ [N, P]: what the slots see of prompts
+        self._seen: dict[int, list[tuple[Tensor, ...]]] = {}
+        self.prompt = _reach(int(lanes.lengths[:used].max()))
+
+    def seen(self, own: int) -> list[tuple[Tensor, ...]]:
+        """What the slots see in each layer, by at most so many own positions: keys of prompts
+        [A·G, D, P] and of their own [N·G, D, S], and values of both [.., P or S, D]."""
+        if own not in self._seen:
+            lanes, (count, used, _, groups) = self.lanes, self.shape
+            prompts = slice(used * groups), slice(self.prompt)
+            owns = slice(count * groups), slice(own)
+            self._seen[own] = [
+                (
+                    prompt_keys[prompts].transpose(1, 2),
+                    own_keys[owns].transpose(1, 2),
+                    prompt_values[prompts],
+                    own_values[owns],
+                )
+                for prompt_keys, own_keys, prompt_values, own_values in zip(
+                    lanes.prompt_keys,
+                    lanes.own_keys,
+                    lanes.prompt_values,
+                    lanes.own_values,
+                    strict=True,
+                )
+            ]
+        return self._seen[own]
+
+    def step(self, ages: Tensor) -> Step:
+        """The attention of one step; `ages` [N]: own tokens of each slot so far, on the CPU."""
+        return Step(self, ages)
 
 
 class Step:
-    """Attention of one new token for each of N rows.
+    """Attention of one new token for each of N slots. `positions` [N]: of these tokens."""
 
-    `rows` [M ≤ N]: lane·K + place of each, in order, on the CPU; the N − M behind them are padding.
-    `ages` [M]: own tokens so far. `count`: N. A step that has every place of the lanes in use as a
-    row (N = A·K = M) needs no sorting into the grid of lanes; then some of them may be empty places,
-    of age 0, whose results no one reads.
-    """
-
-    def __init__(self, lanes: Lanes, rows: Tensor, ages: Tensor, count: int) -> None:
-        self._lanes, self._count = lanes, count
-        config, used, width = lanes.config, lanes.used, lanes.width
-        groups = config.kv_head_count
-        device = lanes.prompt_keys.device
-        self._prompt = _reach(int(lanes.lengths[:used].max()))
-        self._own = _reach(int(ages.max()) + 1)
-        self._whole = count == len(rows) == used * width
-        self._sizes = (used, width, groups, config.heads // groups, config.head_dim)
-        # Where new keys go in [A·K·G·S, D].
-        start = (rows[:, None] * groups + torch.arange(groups)) * lanes.own
-        self._written = (start + ages[:, None]).to(device)  # [M, G]
-        self._rows = rows.to(device)
-        if self._whole:
-            ages_at = ages
-        else:
-            ages_at = torch.zeros(used * width, dtype=torch.long)
-            ages_at[rows] = ages
-        self._ages = ages_at.view(used, width, 1).to(device)
-        self._lengths = lanes.lengths[:used, None, None].to(device)
+    def __init__(self, seats: Seats, ages: Tensor) -> None:
+        self._seats, self._lanes = seats, seats.lanes
+        self._prompt, self._own = seats.prompt, _reach(int(ages.max()) + 1)
+        self._seen = seats.seen(self._own)
+        ages = ages.to(seats.lengths.device)
+        self.positions = seats.lengths + ages
+        self._written = seats.starts + ages.repeat_interleave(seats.shape[-1])
+        self._ages, self._lengths = ages[:, None], seats.lengths[:, None]
         self._masks: dict[int | None, Tensor] = {}
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Turned and scaled query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
-        lanes = self._lanes
-        used, width, groups, queries, size = self._sizes
-        written = len(self._rows)
-        for memory, new in ((lanes.own_keys, key), (lanes.own_values, value)):
-            memory[layer].view(-1, size).index_put_((self._written,), new[:written])
-        if not self._whole:
-            grid = query.new_zeros(used * width, *query.shape[1:])
-            query = grid.index_copy_(0, self._rows, query[:written])
-        by_lane = query.reshape(used, width, groups, queries, size).transpose(1, 2)
-        shared = by_lane.reshape(used * groups, width * queries, size)
-        prompt_keys = lanes.prompt_keys[layer, : used * groups, : self._prompt]
-        scores = torch.bmm(shared, prompt_keys.transpose(1, 2))
-        scores = scores.view(used, groups, width, queries, self._prompt)
-        own_keys = lanes.own_keys[layer, : used * width * groups, : self._own]
-        single = query.reshape(used * width * groups, queries, size)
-        own_scores = torch.bmm(single, own_keys.transpose(1, 2))
-        own_scores = own_scores.view(used, width, groups, queries, self._own).transpose(1, 2)
-        joined = torch.cat((scores, own_scores), -1).add_(self._mask(lanes.config.window_of(layer)))
+        """Turned query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
+        lanes, seats = self._lanes, self._seats
+        count, used, width, groups = seats.shape
+        queries, size = query.shape[1] // groups, query.shape[2]
+        for memory, new in zip(lanes.written[layer], (key, value), strict=True):
+            memory.index_copy_(0, self._written, new.reshape(-1, size))
+        prompt_keys, own_keys, prompt_values, own_values = self._seen[layer]
+        single = query.reshape(count * groups, queries, size)
+        shared = single.index_select(0, seats.to_grid).view(used * groups, width * queries, size)
+        scores = torch.bmm(shared, prompt_keys).view(-1, queries, self._prompt)
+        scores = scores.index_select(0, seats.from_grid)
+        joined = torch.cat((scores, torch.bmm(single, own_keys)), -1)
+        mask = self._mask(lanes.config.window_of(layer))
+        joined = torch.add(mask, joined.view(count, groups * queries, -1), alpha=lanes.scale)
+        joined = joined.view(count * groups, queries, -1)
         weights = torch.softmax(joined, -1, dtype=torch.float32).to(query.dtype)
-        prompt_values = lanes.prompt_values[layer, : used * groups, : self._prompt]
-        shared_weights = weights[..., : self._prompt].reshape(*shared.shape[:2], self._prompt)
-        mixed = torch.bmm(shared_weights, prompt_values)
-        mixed = mixed.view(used, groups, width, queries, size).transpose(1, 2)
-        own_values = lanes.own_values[layer, : used * width * groups, : self._own]
-        own_weights = weights[..., self._prompt :].transpose(1, 2)
-        own = torch.bmm(own_weights.reshape(*single.shape[:2], self._own), own_values)
-        mixed = own.view(mixed.shape).add_(mixed).view(used * width, -1)
-        if self._whole:
-            return mixed
-        out = query.new_zeros(self._count, mixed.shape[1])
-        out[:written] = mixed.index_select(0, self._rows)
-        return out
+        in_prompt, in_own = weights[..., : self._prompt], weights[..., self._prompt :]
+        shared = in_prompt.index_select(0, seats.to_grid).view(*shared.shape[:2], self._prompt)
+        mixed = torch.bmm(shared, prompt_values).view(-1, queries, size)
+        mixed = mixed.index_select(0, seats.from_grid)
+        return mixed.baddbmm_(in_own, own_values).view(count, -1)
 
     def _mask(self, window: int | None) -> Tensor:
-        """0 or −∞ [A, 1, K, 1, P + S]: what each row sees. Every row sees its own first token, an
-        empty place too: a row of −∞ only would be undefined."""
+        """0 or −∞ [N, 1, P + S]: what each slot sees. Every one sees its own first token, an empty
+        slot too: a row of −∞ only would be undefined."""
         if window not in self._masks:
-            lanes, lengths, ages = self._lanes, self._lengths, self._ages
-            prompt_at, own_at = lanes.places[: self._prompt], lanes.places[: self._own]
-            in_prompt = (prompt_at >= lengths).expand(-1, lanes.width, -1)
-            in_own = own_at > ages
-            if window is not None:
-                in_prompt = in_prompt | (lengths + ages - prompt_at >= window)
-                in_own = in_own | (ages - own_at >= window)
-            hidden = torch.cat((in_prompt, in_own), -1)[:, None, :, None]
-            mask = torch.zeros(hidden.shape, dtype=lanes.prompt_keys.dtype, device=hidden.device)
-            self._masks[window] = mask.masked_fill_(hidden, float("-inf"))
+            self._masks[window] = self._windowed(window) if window else self._unwindowed()
         return self._masks[window]
+
+    def _unwindowed(self) -> Tensor:
+        lanes, seats = self._lanes, self._seats
+        if seats.prompt_mask is None:
+            hidden = lanes.places[: self._prompt] >= self._lengths
+            seats.prompt_mask = _infinite(hidden, lanes.prompt_keys)
+        own = lanes.own_masks[:, : self._own].index_select(0, self._ages[:, 0])
+        return torch.cat((seats.prompt_mask, own), -1)[:, None]
+
+    def _windowed(self, window: int) -> Tensor:
+        lanes, lengths, ages = self._lanes, self._lengths, self._ages
+        prompt_at, own_at = lanes.places[: self._prompt], lanes.places[: self._own]
+        in_prompt = (prompt_at >= lengths) | (lengths + ages - prompt_at >= window)
+        in_own = (own_at > ages) | (ages - own_at >= window)
+        return _infinite(torch.cat((in_prompt, in_own), -1), lanes.prompt_keys)[:, None]
+
+
+def _infinite(hidden: Tensor, like: Tensor) -> Tensor:
+    """−∞ where it is hidden, else 0."""
+    mask = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(hidden, float("-inf"))
 
 
 def _reach(positions: int) -> int:

@@ -1,8 +1,9 @@
 """Prompts: keys, values, first logits and the value, computed once for all samples of a state.
 
-A prompt is computed alone, in a shape that depends on its length only, so what comes out does not
-depend on other requests or on what is cached. The cache knows whole prompts: a state asked about
-again (more samples for a search node) costs nothing. A cache belongs to one set of weights.
+Prompts that come together are computed together, their rows one after the other in every product;
+each attends to itself in a shape that depends on its length only. So what comes out does not depend
+on other requests or on what is cached. The cache knows whole prompts: a state asked about again
+(more samples for a search node) costs nothing. A cache belongs to one set of weights.
 
 Shapes: L layers, G heads of keys and values, T tokens, D numbers per head, V vocabulary.
 """
@@ -10,14 +11,16 @@ Shapes: L layers, G heads of keys and values, T tokens, D numbers per head, V vo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from leanfleet.model.attention import FullAttention
-from leanfleet.model.network import Network
+from leanfleet.model.config import ModelConfig
+from leanfleet.model.engine.decode import Decoder
+from leanfleet.model.prompt import Prompt
 
 ROWS = 8
 """Rows of a matrix product come in multiples of it: then a row's result is the same in every batch.
@@ -25,6 +28,8 @@ ROWS = 8
 Measured with MKL on AVX-512, one and two threads: a thread's share of fewer than four rows takes
 another kernel.
 """
+ROWS_AT_ONCE = 512
+"""Of prompts that are computed together: more gain nothing and leave the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +47,50 @@ class Prefix:
         return self.keys.shape[2]
 
 
+def prefill(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Prefix]:
+    """The forward pass over each prompt."""
+    found: list[Prefix] = []
+    while len(found) < len(prompts):
+        some, size = [], 0
+        for prompt in prompts[len(found) :]:
+            size += padded_rows(len(prompt.ids))
+            if some and size > ROWS_AT_ONCE:
+                break
+            some.append(prompt)
+        found += _together(decoder, some)
+    return found
+
+
 @torch.inference_mode()
-def prefill(network: Network, prompt: tuple[int, ...], value_at: int) -> Prefix:
-    """The forward pass over one prompt."""
-    device = network.embedding.weight.device
-    length = len(prompt)
-    padded = padded_rows(length)
-    tokens = torch.zeros(1, padded, dtype=torch.long)
-    tokens[0, :length] = torch.tensor(prompt)
-    tokens = tokens.to(device)
-    positions = torch.arange(padded, device=device)[None]
-    recorder = _Recorder(FullAttention(network.config, padded, device, positions < length), length)
-    hidden = network.hidden(tokens, positions, recorder)[0]
-    # As many rows as a decoding step has at least: the same kernels.
-    wanted = hidden[[length - 1] + [value_at] * (ROWS - 1)]
-    logits, value_logits = network.logits(wanted)[0], network.value_logits(wanted)[1]
-    return Prefix(
-        torch.stack(recorder.keys),
-        torch.stack(recorder.values),
-        logits.float(),
-        tuple(value_logits.float().tolist()),
-    )
+def _together(decoder: Decoder, prompts: list[Prompt]) -> list[Prefix]:
+    device = decoder.device
+    lengths = [len(prompt.ids) for prompt in prompts]
+    padded = [padded_rows(length) for length in lengths]
+    starts = [sum(padded[:at]) for at in range(len(padded))]
+    ids, positions = [], []
+    for prompt, size in zip(prompts, padded, strict=True):
+        length = len(prompt.ids)
+        ids += [*prompt.ids, *[0] * (size - length)]
+        positions += [*range(length), *[0] * (size - length)]
+    recorder = _Recorder(decoder.network.config, lengths, device)
+    tokens, at = (torch.tensor(values, device=device) for values in (ids, positions))
+    hidden = decoder.hidden(tokens, at, recorder)
+    last = [start + length - 1 for start, length in zip(starts, lengths, strict=True)]
+    read = [start + prompt.value_at for start, prompt in zip(starts, prompts, strict=True)]
+    # In as many rows as decoding steps have: the same kernels.
+    more = [0] * (padded_rows(len(prompts)) - len(prompts))
+    logits = decoder.logits(hidden[last + more]).float()
+    values = decoder.value_logits(hidden[read + more]).float().tolist()
+    keys, values_seen = torch.stack(recorder.keys), torch.stack(recorder.values)
+    return [
+        Prefix(
+            keys[:, start : start + length].transpose(1, 2).contiguous(),
+            values_seen[:, start : start + length].transpose(1, 2).contiguous(),
+            logits[number].clone(),
+            tuple(values[number]),
+        )
+        for number, (start, length) in enumerate(zip(starts, lengths, strict=True))
+    ]
 
 
 def padded_rows(count: int) -> int:
@@ -71,47 +99,65 @@ def padded_rows(count: int) -> int:
 
 
 class _Recorder:
-    """An `Attend` that keeps what the layers attend to: [G, T, D] each."""
+    """Attention among the tokens of each of several prompts in a row. Keeps the layers' keys and
+    values: [T, G, D] each, T of all prompts together."""
 
-    def __init__(self, attend: FullAttention, length: int) -> None:
-        self._attend, self._length = attend, length
+    def __init__(self, config: ModelConfig, lengths: list[int], device: torch.device) -> None:
+        self._sizes = [padded_rows(length) for length in lengths]
+        self._attends = [
+            FullAttention(config, size, device, torch.arange(size, device=device)[None] < length)
+            for size, length in zip(self._sizes, lengths, strict=True)
+        ]
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        self.keys.append(key[0, :, : self._length])
-        self.values.append(value[0, :, : self._length])
-        return self._attend(layer, query, key, value)
+        self.keys.append(key)
+        self.values.append(value)
+        by_head = (part.transpose(0, 1)[None].split(self._sizes, 2) for part in (query, key, value))
+        seen = [
+            attend(layer, *parts)[0].transpose(0, 1)
+            for attend, parts in zip(self._attends, zip(*by_head, strict=True), strict=True)
+        ]
+        return (seen[0] if len(seen) == 1 else torch.cat(seen)).flatten(1)
 
 
 class PrefixCache:
     """The prompts used last, up to so many tokens. `hits` and `misses` are counted.
 
-    `compute`: what a prompt and its `value_at` give.
+    `compute`: what prompts give.
     """
 
-    def __init__(self, compute: Callable[[tuple[int, ...], int], Prefix], tokens: int) -> None:
+    def __init__(
+        self, compute: Callable[[Sequence[Prompt]], Sequence[Prefix]], tokens: int
+    ) -> None:
         self._compute, self._room = compute, tokens
-        self._held: OrderedDict[tuple[tuple[int, ...], int], Prefix] = OrderedDict()
+        self._held: OrderedDict[Prompt, Prefix] = OrderedDict()
         self._tokens = 0
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def get(self, prompt: tuple[int, ...], value_at: int) -> Prefix:
-        """Of a prompt, computed if it is not here."""
-        key = (prompt, value_at)
-        if key in self._held:
-            self.hits += 1
-            self._held.move_to_end(key)
-            return self._held[key]
-        self.misses += 1
-        prefix = self._compute(prompt, value_at)
+    def get(self, prompts: Sequence[Prompt]) -> list[Prefix]:
+        """Of each prompt; those that are not here are computed together, and each once."""
+        found: dict[Prompt, Prefix] = {}
+        for prompt in prompts:
+            if prompt in self._held:
+                self._held.move_to_end(prompt)
+                found[prompt] = self._held[prompt]
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
+        self.misses += len(missing)
+        self.hits += len(prompts) - len(missing)
+        for prompt, prefix in zip(missing, self._compute(missing), strict=True):
+            found[prompt] = prefix
+            self._hold(prompt, prefix)
+        return [found[prompt] for prompt in prompts]
+
+    def _hold(self, prompt: Prompt, prefix: Prefix) -> None:
         if prefix.length <= self._room:
-            self._held[key] = prefix
+            self._held[prompt] = prefix
             self._tokens += prefix.length
             while self._tokens > self._room:
                 _, oldest = self._held.popitem(last=False)
                 self._tokens -= oldest.length
-        return prefix

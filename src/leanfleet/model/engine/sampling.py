@@ -13,6 +13,10 @@ from torch import Tensor
 from leanfleet.model.engine.request import Request, Sampling
 from leanfleet.seeds import child_seed
 
+_BLOCK = 64
+_TINY = 1e-20
+_BELOW_ONE = 1 - 2**-23  # times a float32 that is not denormal is less than it
+
 
 def streams(request: Request) -> list[random.Random]:
     """One source of uniform numbers per sample."""
@@ -53,17 +57,85 @@ def draw(logits: Tensor, samplings: list[Sampling], uniform: Tensor) -> Tensor:
     if any(temperature != 1 for temperature in temperatures):
         divisor = torch.tensor([temperature or 1.0 for temperature in temperatures])
         scaled = scaled / divisor.to(scaled.device)[:, None]
-    cumulative = _kept(scaled, samplings).softmax(-1).cumsum(-1)
-    total = cumulative[:, -1]
-    target = uniform.to(cumulative.device).float() * total
-    # The first token whose cumulative probability exceeds a target below the total: there is one,
-    # and it is never one of probability 0.
-    target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
-    drawn = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    drawn = _inverted(_kept(scaled, samplings).softmax(-1), uniform)
     greedy = torch.tensor([temperature == 0 for temperature in temperatures])
     if bool(greedy.any()):
         drawn = torch.where(greedy.to(drawn.device), logits.argmax(-1), drawn)
     return drawn
+
+
+def draw_and_score(
+    logits: Tensor, forbidden: Tensor, samplings: list[Sampling], uniform: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As `draw`, of what is not among `forbidden` [F]; and each drawn token's log P by the logits as
+    they are, forbidden tokens included: [N] each."""
+    plain = [each.temperature == 1 and each.top_p == 1 for each in samplings]
+    if all(plain):
+        return _plainly(logits, forbidden, uniform)
+    if not any(plain):
+        return _with_care(logits, forbidden, samplings, uniform)
+    # Each row by its own way, so that no other request changes what is drawn.
+    way = torch.tensor(plain)
+    ours, others = way.nonzero()[:, 0], (~way).nonzero()[:, 0]
+    found = (
+        _plainly(logits[ours.to(logits.device)], forbidden, uniform[ours]),
+        _with_care(
+            logits[others.to(logits.device)],
+            forbidden,
+            [samplings[row] for row in others.tolist()],
+            uniform[others],
+        ),
+    )
+    back = torch.cat((ours, others)).argsort().to(logits.device)
+    drawn, scores = (torch.cat(parts)[back] for parts in zip(*found, strict=True))
+    return drawn, scores
+
+
+def _plainly(logits: Tensor, forbidden: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """At temperature 1 and without top-p: one pass of exponentials gives both."""
+    shares = logits.softmax(-1).index_fill_(-1, forbidden, 0.0)
+    few = shares.sum(-1) < _TINY
+    lost = few.nonzero()[:, 0] if bool(few.any()) else None
+    if lost is not None:
+        shares[lost, 0] = 1.0
+    drawn = _inverted(shares, uniform)
+    scores = shares.gather(-1, drawn[:, None])[:, 0].log()
+    if lost is not None:  # nearly all is forbidden: what is left has lost its digits
+        ones = [Sampling()] * len(lost)
+        drawn[lost], scores[lost] = _with_care(logits[lost], forbidden, ones, uniform[lost.cpu()])
+    return drawn, scores
+
+
+def _with_care(
+    logits: Tensor, forbidden: Tensor, samplings: list[Sampling], uniform: Tensor
+) -> tuple[Tensor, Tensor]:
+    drawn = draw(logits.index_fill(-1, forbidden, float("-inf")), samplings, uniform)
+    return drawn, logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
+
+
+def _inverted(shares: Tensor, uniform: Tensor) -> Tensor:
+    """The first token of each row whose cumulative share [N, V] exceeds a part of the total.
+
+    In blocks: a sum is many times faster than a running one.
+    """
+    rows, count = shares.shape
+    more = -count % _BLOCK
+    blocks = torch.nn.functional.pad(shares, (0, more)) if more else shares
+    blocks = blocks.view(rows, -1, _BLOCK)
+    sums = blocks.sum(-1)
+    upto = sums.cumsum(-1)
+    target = upto[:, -1:] * uniform.to(shares.device, torch.float32)[:, None]
+    block = _first_above(upto, target)
+    aim = target - (upto - sums).gather(-1, block)
+    inside = blocks[torch.arange(rows, device=block.device), block[:, 0]].cumsum(-1)
+    return torch.add(_first_above(inside, aim), block, alpha=_BLOCK)[:, 0]
+
+
+def _first_above(cumulative: Tensor, target: Tensor) -> Tensor:
+    """[N, M] and [N, 1] → [N, 1]. A target that is not below the total, a rounding's work, is put
+    there: so there is one, and it is never one of share 0."""
+    target = torch.minimum(target, cumulative[:, -1:] * _BELOW_ONE)
+    return torch.searchsorted(cumulative, target, right=True)
 
 
 def _kept(scaled: Tensor, samplings: list[Sampling]) -> Tensor:
