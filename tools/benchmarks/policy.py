@@ -10,7 +10,8 @@ one, and above all beside other work. Cases:
 - tactics per second at 32 states × 8 samples and at 1 state × 8, prompts included;
 - decoding at 1 × 8 on one thread: bytes of weights per second, beside reading as many from memory;
 - prompts on one thread: operations of the layers' matrices per second, beside a large product;
-- samples that are the same, to the last bit of their log-probability, whatever batch they ran in.
+- samples that are the same, to the last bit of their log-probability, whatever batch they ran in; in
+  bfloat16: that are the same token by token.
 
 On a machine with a GPU the first two are measured on it as well, in bfloat16, with the share of
 samples that are the same token by token; CUDA graphs are not used.
@@ -18,6 +19,7 @@ samples that are the same token by token; CUDA graphs are not used.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import random
@@ -72,6 +74,11 @@ class _Setting:
     def device(self) -> torch.device:
         return self.network.embedding.weight.device
 
+    def in_half(self) -> _Setting:
+        """The network in bfloat16, without a peer."""
+        half = copy.deepcopy(self.network).to(torch.bfloat16)
+        return _Setting(half, None, self.tokenizer, self.prompts)
+
     @property
     def name(self) -> str:
         weight = self.network.embedding.weight
@@ -92,7 +99,7 @@ def run(options: Options) -> list[Row]:
         rows += [_speed(setting, count, options.seconds) for count in (1, STATES)]
         torch.set_num_threads(1)
         rows += [_decoding(setting, options.seconds), _prefill(setting, options.seconds)]
-        rows += [_same(setting, exact=True)]
+        rows += [_same(setting, exact=True), _same(setting.in_half(), exact=False)]
     if not torch.cuda.is_available():
         print("no GPU here: nothing was measured on one", file=sys.stderr)
         return rows
