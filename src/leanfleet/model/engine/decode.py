@@ -37,8 +37,10 @@ class _Layer(NamedTuple):
 
 
 class Decoder:
-    """A network's weights as they are now: copies, some of them. `positions`: that tokens can have; default: all of
-    the context."""
+    """A network's weights as they are now: copies, some of them.
+
+    `positions`: that tokens can have; all of the context when left out.
+    """
 
     def __init__(self, network: Network, positions: int | None = None) -> None:
         config = network.config

@@ -54,8 +54,6 @@ class Lanes:
         ]
         self.lengths = torch.zeros(lanes, dtype=torch.long)
         self.places = torch.arange(max(self.prompt, self.own), device=device)
-        later = self.places[: self.own] > self.places[: self.own, None]
-        self.own_masks = torch.zeros(later.shape, **like).masked_fill_(later, float("-inf"))
         self.scale = size**-0.5
         self.used = 0
 
@@ -207,7 +205,7 @@ class Step:
         if seats.prompt_mask is None:
             hidden = lanes.places[: self._prompt] >= self._lengths
             seats.prompt_mask = _infinite(hidden, lanes.prompt_keys)
-        own = lanes.own_masks[:, : self._own].index_select(0, self._ages[:, 0])
+        own = _infinite(lanes.places[: self._own] > self._ages, lanes.prompt_keys)
         return torch.cat((seats.prompt_mask, own), -1)[:, None]
 
     def _windowed(self, window: int) -> Tensor:
