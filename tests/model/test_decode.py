@@ -36,7 +36,7 @@ SHAPES = {
 }
 
 
-def network_of(shape: str, dtype: torch.dtype = torch.float32):
+def network_of(shape: str, dtype: torch.dtype = torch.float32, **options: int):
     plain = {
         "name": "test",
         "layers": 3,
@@ -46,7 +46,7 @@ def network_of(shape: str, dtype: torch.dtype = torch.float32):
         "vocabulary": 50,
         "context": 96,
     }
-    network = new_network(ModelConfig(**(plain | SHAPES[shape])), 1).eval()
+    network = new_network(ModelConfig(**(plain | SHAPES[shape] | options)), 1).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
@@ -123,3 +123,34 @@ def test_company_changes_not_one_bit(shape, others, means):
     assert answers(5, asked) == alone
     assert answers(2, asked) == alone
     assert answers(3, asked[::-1])[::-1] == alone
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("head_width", [8, 32])
+def test_long_company_changes_not_one_bit(head_width, threads, request):
+    """Prompts and samples of hundreds of tokens, and a request that comes late."""
+    before = torch.get_num_threads()
+    request.addfinalizer(lambda: torch.set_num_threads(before))
+    torch.set_num_threads(threads)
+    network = network_of("plain", context=700, head_width=head_width)
+    generator = torch.Generator().manual_seed(5)
+    asked = [
+        Request(tuple(torch.randint(4, 50, (n,), generator=generator).tolist()), 0, 8, longest, n)
+        for n, longest in ((40, 180), (150, 48), (200, 48), (300, 48), (450, 48))
+    ]
+
+    def answers(requests: list[Request], late: int = 1) -> list:
+        engine = Engine(network, 1, Limits(lanes=5, width=8, longest=180), forbidden=(0,))
+        names = [engine.submit(each) for each in requests[:late]]
+        done = {}
+        for _ in range(36):
+            done.update(engine.step())
+        names += [engine.submit(each) for each in requests[late:]]
+        done |= engine.run()
+        return [done[name] for name in names]
+
+    alone = [answers([each])[0] for each in asked]
+    assert max(len(x.ids) for answer in alone for x in answer.samples) > 40
+    assert answers(asked, 1) == alone
+    assert answers(asked, 4) == alone
+    assert answers(asked[::-1], 3)[::-1] == alone

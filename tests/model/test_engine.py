@@ -259,6 +259,39 @@ def test_forbidden_tokens_are_not_drawn_and_count_in_the_probability():
     assert (expected < -150).any()
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_at_the_edge_of_a_block_nothing_impossible_is_drawn(top_p):
+    """Tokens are looked for in blocks of 64 by sums, and sums are rounded."""
+    count = 4096
+    forbidden = torch.arange(0, count, 64)
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(20):
+        logits = 2 * torch.randn(count, generator=generator)
+        allowed = logits.index_fill(0, forbidden, float("-inf"))
+        upto = allowed.softmax(-1).view(-1, 64).sum(-1).cumsum(-1).double()
+        uniform = (upto[:-1] / upto[-1]).clamp(max=1 - 2**-53)
+        rows, samplings = logits.expand(len(uniform), -1), [Sampling(top_p=top_p)] * len(uniform)
+        drawn, scores = draw_and_score(rows, forbidden, samplings, uniform)
+        assert not (drawn % 64 == 0).any() and torch.isfinite(scores).all()
+        ordered, order = allowed.softmax(-1).sort(descending=True, stable=True)
+        kept = order[ordered.cumsum(-1) - ordered < top_p]
+        assert torch.isin(drawn, kept).all()
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(0.7), Sampling(0.0), Sampling(distinct_first=True)]
+)
+@pytest.mark.parametrize("token", [None, FORBIDDEN[0]])
+def test_weights_that_are_not_finite_answer_nothing(sampling, token):
+    """All of them, or those of a token that is never drawn."""
+    network = network_of()
+    with torch.no_grad():
+        network.embedding.weight[slice(None) if token is None else token] = float("nan")
+    request = requests(1, prompt=(5, 9), value_at=0, samples=4, longest=8, sampling=sampling)[0]
+    with pytest.raises(FloatingPointError, match="not finite"):
+        answers(engine_of(network), [request])
+
+
 def test_distinct_first_tokens_follow_the_distribution():
     """The first of draws without replacement is an ordinary draw."""
     network = network_of()

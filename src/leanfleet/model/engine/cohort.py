@@ -5,7 +5,9 @@ Shapes: N rows of a step, V vocabulary.
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from leanfleet.model.engine.decode import Decoder
 from leanfleet.model.engine.lanes import Lanes, Seats
-from leanfleet.model.engine.prefill import Prefix, PrefixCache, padded_rows, prefill
+from leanfleet.model.engine.prefill import ROWS_AT_ONCE, Prefix, PrefixCache, padded_rows, prefill
 from leanfleet.model.engine.request import Answer, Request, Sample
 from leanfleet.model.engine.sampling import draw_and_score, first_tokens, streams
 from leanfleet.model.engine.score import score
@@ -99,12 +101,13 @@ class Cohort:
 
     def admit(self, requests: list[tuple[int, Request]]) -> list[tuple[int, Answer]]:
         """Prefills and draws first tokens. The answers that have no row left to run."""
-        prompts = [Prompt(request.prompt, request.value_at) for _, request in requests]
         done = []
-        for (name, request), prefix in zip(requests, self.cache.get(prompts), strict=True):
-            answer = self._begin(name, request, prefix)
-            if answer is not None:
-                done.append((name, answer))
+        for some in _portions(requests):
+            prompts = [Prompt(request.prompt, request.value_at) for _, request in some]
+            for (name, request), prefix in zip(some, self.cache.get(prompts), strict=True):
+                answer = self._begin(name, request, prefix)
+                if answer is not None:
+                    done.append((name, answer))
         return done
 
     def _begin(self, name: int, request: Request, prefix: Prefix) -> Answer | None:
@@ -112,10 +115,10 @@ class Cohort:
         group = _Group(name, request, prefix.value_logits, scores)
         sources = streams(request)
         logits = prefix.logits.index_fill(-1, self._forbidden, float("-inf"))
-        log_total = prefix.logits.logsumexp(-1)
+        log_total = _finite(float(prefix.logits.logsumexp(-1)))
         rows = []
         for number, token in enumerate(first_tokens(logits, request, sources)):
-            log_probability = float(prefix.logits[token] - log_total)
+            log_probability = float(prefix.logits[token]) - log_total
             row = _Row(group, number, sources[number], [token], log_probability)
             if not self._finish(row):
                 rows.append(row)
@@ -150,7 +153,7 @@ class Cohort:
         tokens, log_probabilities = drawn.tolist(), chosen.tolist()
         for slot, row in running:
             row.tokens.append(tokens[slot])
-            row.log_probability += log_probabilities[slot]
+            row.log_probability += _finite(log_probabilities[slot])
             if self._finish(row):
                 self._slots[slot] = self._seats = None
                 assert row.lane is not None
@@ -229,3 +232,26 @@ class Cohort:
     def _answer(self, group: _Group) -> Answer:
         samples = tuple(group.done[number] for number in sorted(group.done))
         return Answer(samples, group.cut, group.value_logits, self.version, group.scores)
+
+
+def _portions(requests: list[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:
+    """As many at once as prompts are computed together."""
+    some: list[tuple[int, Request]] = []
+    for each in requests:
+        tokens = sum(len(request.prompt) for _, request in (*some, each))
+        if some and tokens > ROWS_AT_ONCE:
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
+
+
+def _finite(logarithm: float) -> float:
+    """Raises FloatingPointError for weights whose logits are of no use."""
+    if not math.isfinite(logarithm):
+        raise FloatingPointError(
+            f"the network's logits give {logarithm}: its weights are not finite, or too large for "
+            "their type"
+        )
+    return logarithm

@@ -21,7 +21,7 @@ from leanfleet.model.engine.products import Adding, Product, Products, normed
 from leanfleet.model.layers import RMSNorm
 from leanfleet.model.network import Network
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+AttendRows = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """A layer's number, turned query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
 
 
@@ -68,11 +68,11 @@ class Decoder:
         """Where the weights are."""
         return self.network.embedding.weight.device
 
-    def __call__(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+    def __call__(self, tokens: Tensor, positions: Tensor, attend: AttendRows) -> Tensor:
         """Tokens and their positions [N] → logits [N, V]."""
         return self.logits(self.hidden(tokens, positions, attend))
 
-    def hidden(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+    def hidden(self, tokens: Tensor, positions: Tensor, attend: AttendRows) -> Tensor:
         """The residual stream [N, W], before its norm: what `logits` and `value_logits` take."""
         heads, groups, size = self._heads, self._groups, self._size
         x = functional.embedding(tokens, self.network.embedding.weight)

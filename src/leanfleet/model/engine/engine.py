@@ -22,7 +22,10 @@ __all__ = ["Engine", "Limits", "Metrics"]
 
 
 class Engine:
-    """`end`: the token that ends a sample; `forbidden`: tokens never drawn."""
+    """`end`: the token that ends a sample; `forbidden`: tokens never drawn.
+
+    A network's weights are read when it comes, and copied in part: to change them, `swap`.
+    """
 
     def __init__(
         self,

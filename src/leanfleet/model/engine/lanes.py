@@ -20,7 +20,11 @@ from leanfleet.model.engine.prefill import Prefix, padded_rows
 
 _VECTOR = 16
 _SHORTEST = 32
-"""Keys looked at, at least: below it a single query takes another kernel, with another last bit."""
+_SMALL_PRODUCT = 400
+"""Keys looked at, at least: with fewer, or with a smaller product of queries, keys and numbers per
+head, a single query takes another kernel, with another last bit."""
+_PIECE = 128
+"""Keys that values are summed over at once: of more, MKL makes parts that depend on how many."""
 
 
 class Lanes:
@@ -37,8 +41,9 @@ class Lanes:
         device: torch.device,
     ) -> None:
         self.config, self.width, self.lanes = config, width, lanes
-        self.prompt, self.own = _reach(prompt), _reach(own)
         layers, groups, size = config.layers, config.kv_head_count, config.head_dim
+        self._shortest = max(_SHORTEST, -(-_SMALL_PRODUCT // (config.heads // groups * size)))
+        self.prompt, self.own = self.reach(prompt), self.reach(own)
         like = {"dtype": dtype, "device": device}
         shared = (layers, lanes * groups, self.prompt, size)
         single = (layers, padded_rows(lanes * width) * groups, self.own, size)
@@ -56,6 +61,11 @@ class Lanes:
         self.places = torch.arange(max(self.prompt, self.own), device=device)
         self.scale = size**-0.5
         self.used = 0
+
+    def reach(self, positions: int) -> int:
+        """How many keys a step looks at, so that masked ones change nothing: a multiple of a vector,
+        and enough."""
+        return -(-max(self._shortest, positions) // _VECTOR) * _VECTOR
 
     @property
     def free(self) -> int:
@@ -126,7 +136,7 @@ class Seats:
         self.lengths = lanes.lengths[lane].to(device)
         self.prompt_mask: Tensor | None = None  # 0 or −∞ [N, P]: what the slots see of prompts
         self._seen: dict[int, list[tuple[Tensor, ...]]] = {}
-        self.prompt = _reach(int(lanes.lengths[:used].max()))
+        self.prompt = lanes.reach(int(lanes.lengths[:used].max()))
 
     def seen(self, own: int) -> list[tuple[Tensor, ...]]:
         """What the slots see in each layer, by at most so many own positions: keys of prompts
@@ -162,7 +172,7 @@ class Step:
 
     def __init__(self, seats: Seats, ages: Tensor) -> None:
         self._seats, self._lanes = seats, seats.lanes
-        self._prompt, self._own = seats.prompt, _reach(int(ages.max()) + 1)
+        self._prompt, self._own = seats.prompt, seats.lanes.reach(int(ages.max()) + 1)
         self._seen = seats.seen(self._own)
         ages = ages.to(seats.lengths.device)
         self.positions = seats.lengths + ages
@@ -189,9 +199,9 @@ class Step:
         weights = torch.softmax(joined, -1, dtype=torch.float32).to(query.dtype)
         in_prompt, in_own = weights[..., : self._prompt], weights[..., self._prompt :]
         shared = in_prompt.index_select(0, seats.to_grid).view(*shared.shape[:2], self._prompt)
-        mixed = torch.bmm(shared, prompt_values).view(-1, queries, size)
+        mixed = _summed(shared, prompt_values).view(-1, queries, size)
         mixed = mixed.index_select(0, seats.from_grid)
-        return mixed.baddbmm_(in_own, own_values).view(count, -1)
+        return _summed(in_own, own_values, mixed).view(count, -1)
 
     def _mask(self, window: int | None) -> Tensor:
         """0 or −∞ [N, 1, P + S]: what each slot sees. Every one sees its own first token, an empty
@@ -222,6 +232,13 @@ def _infinite(hidden: Tensor, like: Tensor) -> Tensor:
     return mask.masked_fill_(hidden, float("-inf"))
 
 
-def _reach(positions: int) -> int:
-    """How many keys a step looks at: a multiple of a vector, so that masked ones change nothing."""
-    return max(_SHORTEST, -(-positions // _VECTOR) * _VECTOR)
+def _summed(weights: Tensor, values: Tensor, onto: Tensor | None = None) -> Tensor:
+    """[M, R, T] and [M, T, D] → [M, R, D], added to what there is: piece by piece, in order."""
+    for start in range(0, weights.shape[-1], _PIECE):
+        some = slice(start, start + _PIECE)
+        if onto is None:
+            onto = torch.bmm(weights[..., some], values[:, some])
+        else:
+            onto.baddbmm_(weights[..., some], values[:, some])
+    assert onto is not None
+    return onto

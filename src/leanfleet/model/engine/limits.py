@@ -10,9 +10,9 @@ from leanfleet.model.prompt import StateTooLong
 
 @dataclass(frozen=True)
 class Limits:
-    """Memory of an engine. `lanes` × `width` rows run at once; a request of more samples than
-    `width` takes several lanes. `longest`: tokens of a sample, the end included. `scored`: sequences
-    of a request."""
+    """Memory of an engine. `lanes` × `width` rows run at once (and have memory for the next multiple
+    of 8); a request of more samples than `width` takes several lanes. `longest`: tokens of a sample,
+    the end included. `scored`: sequences of a request."""
 
     lanes: int = 64
     width: int = 8

@@ -25,11 +25,12 @@ from leanfleet.model.prompt import Prompt
 ROWS = 8
 """Rows of a matrix product come in multiples of it: then a row's result is the same in every batch.
 
-Measured with MKL on AVX-512, one and two threads: a thread's share of fewer than four rows takes
-another kernel.
+Measured with MKL and oneDNN on AVX-512, one and two threads: with MKL, a thread's share of fewer than
+four rows takes another kernel.
 """
 ROWS_AT_ONCE = 512
-"""Of prompts that are computed together: more gain nothing and leave the processor's cache."""
+"""Tokens of prompts that are computed together, if there are several: more gain nothing, leave the
+processor's cache and take memory."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,9 @@ class Prefix:
         return self.keys.shape[2]
 
 
-def prefill(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Prefix]:
-    """The forward pass over each prompt."""
-    found: list[Prefix] = []
-    while len(found) < len(prompts):
-        some, size = [], 0
-        for prompt in prompts[len(found) :]:
-            size += padded_rows(len(prompt.ids))
-            if some and size > ROWS_AT_ONCE:
-                break
-            some.append(prompt)
-        found += _together(decoder, some)
-    return found
-
-
 @torch.inference_mode()
-def _together(decoder: Decoder, prompts: list[Prompt]) -> list[Prefix]:
+def prefill(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Prefix]:
+    """The forward pass over all of them."""
     device = decoder.device
     lengths = [len(prompt.ids) for prompt in prompts]
     padded = [padded_rows(length) for length in lengths]
@@ -84,8 +72,12 @@ def _together(decoder: Decoder, prompts: list[Prompt]) -> list[Prefix]:
     keys, values_seen = torch.stack(recorder.keys), torch.stack(recorder.values)
     return [
         Prefix(
-            keys[:, start : start + length].transpose(1, 2).contiguous(),
-            values_seen[:, start : start + length].transpose(1, 2).contiguous(),
+            keys[:, start : start + length]
+            .transpose(1, 2)
+            .clone(memory_format=torch.contiguous_format),
+            values_seen[:, start : start + length]
+            .transpose(1, 2)
+            .clone(memory_format=torch.contiguous_format),
             logits[number].clone(),
             tuple(values[number]),
         )
@@ -149,7 +141,8 @@ class PrefixCache:
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
         self.misses += len(missing)
         self.hits += len(prompts) - len(missing)
-        for prompt, prefix in zip(missing, self._compute(missing), strict=True):
+        computed = self._compute(missing) if missing else ()
+        for prompt, prefix in zip(missing, computed, strict=True):
             found[prompt] = prefix
             self._hold(prompt, prefix)
         return [found[prompt] for prompt in prompts]

@@ -1,7 +1,7 @@
 """What an engine must say, by the plainest means: one sample at a time, whole rows, no cache.
 
-For tests and benchmarks. It shares with the engine how tokens are drawn from logits, and nothing of
-how logits are computed.
+For tests and benchmarks. It shares with the engine how a cumulative distribution is inverted, and
+nothing of how logits are computed.
 """
 
 from __future__ import annotations

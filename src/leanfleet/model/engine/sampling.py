@@ -126,16 +126,22 @@ def _inverted(shares: Tensor, uniform: Tensor) -> Tensor:
     upto = sums.cumsum(-1)
     target = upto[:, -1:] * uniform.to(shares.device, torch.float32)[:, None]
     block = _first_above(upto, target)
-    aim = target - (upto - sums).gather(-1, block)
+    # Rounded sums: the difference may be a little below 0.
+    aim = (target - (upto - sums).gather(-1, block)).clamp_(min=0)
     inside = blocks[torch.arange(rows, device=block.device), block[:, 0]].cumsum(-1)
-    return torch.add(_first_above(inside, aim), block, alpha=_BLOCK)[:, 0]
+    drawn = torch.add(_first_above(inside, aim), block, alpha=_BLOCK)
+    possible = (drawn < count) & (shares.gather(-1, drawn.clamp(max=count - 1)) > 0)
+    if not bool(possible.all()):  # a GPU's running sums need not rise
+        drawn = torch.where(possible, drawn, shares.argmax(-1, keepdim=True))
+    return drawn[:, 0]
 
 
 def _first_above(cumulative: Tensor, target: Tensor) -> Tensor:
     """[N, M] and [N, 1] → [N, 1]. A target that is not below the total, a rounding's work, is put
-    there: so there is one, and it is never one of share 0."""
+    there: so there is one."""
     target = torch.minimum(target, cumulative[:, -1:] * _BELOW_ONE)
-    return torch.searchsorted(cumulative, target, right=True)
+    found = torch.searchsorted(cumulative, target, right=True)
+    return found.clamp_(max=cumulative.shape[-1] - 1)
 
 
 def _kept(scaled: Tensor, samplings: list[Sampling]) -> Tensor:
