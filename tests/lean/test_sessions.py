@@ -8,7 +8,6 @@ from leanfleet.lean.sessions import Sessions
 from leanfleet.messages import Limits, PathStep, Theorem
 
 THEOREM = Theorem(name="t", statement="theorem t : True")
-SHORT = Limits(seconds=0.05)
 
 
 class SessionsMachine(RuleBasedStateMachine):
