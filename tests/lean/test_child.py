@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -230,11 +231,11 @@ async def test_close_twice_and_before_start():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
-async def test_children_die_with_their_server(tmp_path):
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "before the kernel was asked"])
+async def test_children_die_with_their_server(tmp_path, late):
     """Also those in a busy loop, which never see the end of their input (where setpriv is)."""
-    import shutil
-
-    if shutil.which("setpriv") is None:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
         pytest.skip("no setpriv: only children that read their input die with the server")
     server = (
         "import asyncio, os, sys\n"
@@ -244,8 +245,14 @@ async def test_children_die_with_their_server(tmp_path):
         "    await child.start(); print(child.pid, flush=True); os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())"
     )
+    environment = dict(os.environ)
+    if late:
+        slow = tmp_path / "setpriv"
+        slow.write_text(f'#!/bin/sh\nsleep 0.5\nexec {setpriv} "$@"\n')
+        slow.chmod(0o755)
+        environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", server, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", server, stdout=asyncio.subprocess.PIPE, env=environment
     )
     pid = int(await asyncio.wait_for(process.stdout.readline(), SECONDS))
     await process.wait()

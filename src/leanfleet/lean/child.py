@@ -31,6 +31,10 @@ GRACE_SECONDS = 0.5
 REAP_SECONDS = 30.0
 """How long to wait for the kernel to hand over a killed child."""
 
+_IF_PARENT = '[ "$PPID" = "$0" ] || exit 1; exec "$@"'
+"""For sh: becomes the program unless the parent (process id $0) is gone. The kernel tells of a death
+that comes after the request to be told, never of one that came before."""
+
 _MAX_PENDING_FRAMES = 16  # more frames than this that nobody asked for: the child babbles
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -100,8 +104,9 @@ class ChildProcess:
             raise ChildDied(f"{self._argv[0]}: no such program, or it is not executable")
         argv = [program, *self._argv[1:]]
         setpriv = shutil.which("setpriv")
-        if setpriv is not None:  # it becomes the program: the process id stays
-            argv = [setpriv, "--pdeathsig", "KILL", "--", *argv]
+        if setpriv is not None:  # each becomes the next: the process id stays
+            check = ["/bin/sh", "-c", _IF_PARENT, str(os.getpid())]
+            argv = [setpriv, "--pdeathsig", "KILL", "--", *check, *argv]
         try:
             self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: self._protocol,
