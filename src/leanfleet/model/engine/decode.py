@@ -21,8 +21,8 @@ from leanfleet.model.engine.products import Adding, Product, Products, normed
 from leanfleet.model.layers import RMSNorm
 from leanfleet.model.network import Network
 
-AttendRows = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""A layer's number, turned query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
+AttendRows = Callable[[int, Tensor], Tensor]
+"""A layer's number, turned queries and keys, and values, in one [N, H + 2G, D] → [N, H·D]."""
 
 
 class _Layer(NamedTuple):
@@ -81,16 +81,14 @@ class Decoder:
         for number, layer in enumerate(self._layers):
             mixed = layer.qkv(x)
             mixed = mixed.view(rows, heads + 2 * groups, size)
-            turned, value = mixed[:, : heads + groups], mixed[:, heads + groups :]
+            turned = mixed[:, : heads + groups]
             if layer.query_norm is not None and layer.key_norm is not None:
-                query, key = turned[:, :heads], turned[:, heads:]
-                turned = torch.cat(
-                    (normed(query, layer.query_norm), normed(key, layer.key_norm)), 1
-                )
-            swapped = torch.cat((turned[..., size // 2 :], turned[..., : size // 2]), 2)
-            turned = torch.addcmul(turned * cosine, swapped, sine)
-            seen = attend(number, turned[:, :heads], turned[:, heads:], value)
-            x = layer.output(seen, x)
+                turned[:, :heads] = normed(turned[:, :heads], layer.query_norm)
+                turned[:, heads:] = normed(turned[:, heads:], layer.key_norm)
+            first, second = turned.split(size // 2, 2)
+            swapped = torch.cat((second, first), 2)
+            turned.mul_(cosine).addcmul_(swapped, sine)
+            x = layer.output(attend(number, mixed), x)
             gate, up = layer.gate_up(x).chunk(2, -1)
             x = layer.down(functional.silu(gate).mul_(up), x)
         return x

@@ -51,12 +51,10 @@ class Lanes:
             torch.zeros(shared, **like),
             torch.zeros(shared, **like),
         )
-        self.own_keys, self.own_values = torch.zeros(single, **like), torch.zeros(single, **like)
-        # Of each layer, a row per token: [N·G·S, D].
-        self.written = [
-            tuple(memory[layer].view(-1, size) for memory in (self.own_keys, self.own_values))
-            for layer in range(layers)
-        ]
+        owned = torch.zeros(layers, 2, *single[1:], **like)
+        self.own_keys, self.own_values = owned.unbind(1)
+        # Of each layer, a row per token, keys before values: [2·N·G·S, D].
+        self.written = [memory.view(-1, size) for memory in owned]
         self.lengths = torch.zeros(lanes, dtype=torch.long)
         self.places = torch.arange(max(self.prompt, self.own), device=device)
         self.scale = size**-0.5
@@ -131,8 +129,10 @@ class Seats:
         self.to_grid = (slots.view(used, 1, width) * groups + heads[:, None]).flatten().to(device)
         back = (lane[:, None] * groups + heads) * width + (at % width)[:, None]
         self.from_grid = back.flatten().to(device)
-        # Where the slots' own keys begin in [N·G·S, D].
-        self.starts = (torch.arange(len(places) * groups) * lanes.own).to(device)
+        # Where the own keys and values of the slots' heads begin in `written`: [N, 2G].
+        number = torch.arange(len(places))[:, None] * groups + heads
+        whole = lanes.own_keys.shape[1]
+        self.starts = (torch.cat((number, whole + number), 1) * lanes.own).to(device)
         self.lengths = lanes.lengths[lane].to(device)
         self.prompt_mask: Tensor | None = None  # 0 or −∞ [N, P]: what the slots see of prompts
         self._seen: dict[int, list[tuple[Tensor, ...]]] = {}
@@ -176,19 +176,19 @@ class Step:
         self._seen = seats.seen(self._own)
         ages = ages.to(seats.lengths.device)
         self.positions = seats.lengths + ages
-        self._written = seats.starts + ages.repeat_interleave(seats.shape[-1])
         self._ages, self._lengths = ages[:, None], seats.lengths[:, None]
+        self._written = (seats.starts + self._ages).flatten()
         self._masks: dict[int | None, Tensor] = {}
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Turned query [N, H, D], turned key and value [N, G, D] → [N, H·D]."""
+    def __call__(self, layer: int, mixed: Tensor) -> Tensor:
+        """Turned queries and keys, and values, in one [N, H + 2G, D] → [N, H·D]."""
         lanes, seats = self._lanes, self._seats
         count, used, width, groups = seats.shape
-        queries, size = query.shape[1] // groups, query.shape[2]
-        for memory, new in zip(lanes.written[layer], (key, value), strict=True):
-            memory.index_copy_(0, self._written, new.reshape(-1, size))
+        heads, size = mixed.shape[1] - 2 * groups, mixed.shape[2]
+        queries = heads // groups
+        lanes.written[layer].index_copy_(0, self._written, mixed[:, heads:].reshape(-1, size))
         prompt_keys, own_keys, prompt_values, own_values = self._seen[layer]
-        single = query.reshape(count * groups, queries, size)
+        single = mixed[:, :heads].reshape(count * groups, queries, size)
         shared = single.index_select(0, seats.to_grid).view(used * groups, width * queries, size)
         scores = torch.bmm(shared, prompt_keys).view(-1, queries, self._prompt)
         scores = scores.index_select(0, seats.from_grid)
@@ -196,7 +196,7 @@ class Step:
         mask = self._mask(lanes.config.window_of(layer))
         joined = torch.add(mask, joined.view(count, groups * queries, -1), alpha=lanes.scale)
         joined = joined.view(count * groups, queries, -1)
-        weights = torch.softmax(joined, -1, dtype=torch.float32).to(query.dtype)
+        weights = torch.softmax(joined, -1, dtype=torch.float32).to(mixed.dtype)
         in_prompt, in_own = weights[..., : self._prompt], weights[..., self._prompt :]
         shared = in_prompt.index_select(0, seats.to_grid).view(*shared.shape[:2], self._prompt)
         mixed = _summed(shared, prompt_values).view(-1, queries, size)

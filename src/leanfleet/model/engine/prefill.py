@@ -100,10 +100,12 @@ class _Recorder:
             FullAttention(config, size, device, torch.arange(size, device=device)[None] < length)
             for size, length in zip(self._sizes, lengths, strict=True)
         ]
+        self._parts = config.heads, config.kv_head_count, config.kv_head_count
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def __call__(self, layer: int, mixed: Tensor) -> Tensor:
+        query, key, value = mixed.split(self._parts, 1)
         self.keys.append(key)
         self.values.append(value)
         by_head = (part.transpose(0, 1)[None].split(self._sizes, 2) for part in (query, key, value))

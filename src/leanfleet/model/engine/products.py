@@ -23,6 +23,9 @@ from leanfleet.model.layers import RMSNorm
 LARGEST = 256 * 2**20
 """Bytes of weights that are packed, at most: packed ones are copies."""
 
+_SMALL = 2**16
+"""Numbers in a weight for which packing does not pay: oneDNN's own work is as long as the product."""
+
 Product = Callable[[Tensor], Tensor]
 """The residual stream r [N, W] → norm(r) Wᵀ + b."""
 Adding = Callable[[Tensor, Tensor], Tensor]
@@ -41,13 +44,16 @@ class Products:
     def normed(self, norm: RMSNorm, weight: Tensor, bias: Tensor | None) -> Product:
         if not self.packed:
             return partial(_normed_product, norm, weight, bias)
-        packed = _pack(weight.detach() * norm.weight.detach())
-        return partial(_unit_product, torch.tensor(norm.epsilon), packed, bias)
+        # x / √(|x|²/W + ε) = √W x / √(|x|² + Wε): the numerator's root goes into the weight too.
+        width = weight.shape[1]
+        packed = _pack(weight.detach() * norm.weight.detach() * width**0.5)
+        return partial(_unit_product, torch.tensor((width * norm.epsilon) ** 0.5), packed, bias)
 
     def adding(self, weight: Tensor, bias: Tensor | None) -> Adding:
-        if self.packed:
+        if self.packed and weight.numel() > _SMALL:
             return partial(_packed_sum, _pack(weight), bias)
-        return partial(_sum, weight.t(), bias)
+        turned = weight.detach().t().contiguous() if self.packed else weight.t()
+        return partial(_sum, turned, bias)
 
 
 @cache
@@ -78,10 +84,9 @@ def _normed_product(norm: RMSNorm, weight: Tensor, bias: Tensor | None, x: Tenso
     return functional.linear(normed(x, norm), weight, bias)
 
 
-def _unit_product(epsilon: Tensor, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+def _unit_product(least: Tensor, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    scale = torch.addcmul(epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
-    return _packed(weight, bias, x * scale)
+    return _packed(weight, bias, x / torch.hypot(length, least))
 
 
 def _sum(turned: Tensor, bias: Tensor | None, x: Tensor, residual: Tensor) -> Tensor:
