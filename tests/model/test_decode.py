@@ -87,8 +87,7 @@ def test_steps_give_the_logits_of_the_whole_row(shape, whole, dtype, means):
     rows = [[*prompts[place // 4], *drawn[i].tolist()] for i, place in enumerate(places)]
     for age in range(12):
         tokens = torch.nn.functional.pad(drawn[:, age], (0, 8 - len(places)))
-        ages = torch.tensor([age] * len(places) + [0] * (8 - len(places)))
-        step = seats.step(ages)
+        step = seats.step([age] * len(places) + [0] * (8 - len(places)))
         found = decode(tokens, step.positions, step)
         for i, row in enumerate(rows):
             seen = row[: len(row) - 12 + age + 1]

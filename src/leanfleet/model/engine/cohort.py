@@ -151,6 +151,7 @@ class Cohort:
         numbers = torch.tensor(uniform, dtype=torch.float64)
         drawn, chosen = draw_and_score(logits, self._forbidden, samplings, numbers)
         tokens, log_probabilities = drawn.tolist(), chosen.tolist()
+        left = len(running)
         for slot, row in running:
             row.tokens.append(tokens[slot])
             row.log_probability += _finite(log_probabilities[slot])
@@ -159,25 +160,25 @@ class Cohort:
                 assert row.lane is not None
                 row.lane.running -= 1
                 row.group.running -= 1
+                left -= 1
+        if left == len(running):
+            return []
         self._close_up()
         return self._leave()
 
     def _forward(self) -> Tensor:
         """Logits [N, V] after the last token of each slot's row."""
-        width = self._memory.width
-        places, ages, last = [], [], []
-        for row in self._slots:
-            if row is None or row.lane is None:
-                places.append(-1)
-                ages.append(0)
-                last.append(0)
-            else:
-                places.append(row.lane.number * width + row.place)
-                ages.append(len(row.tokens) - 1)
-                last.append(row.tokens[-1])
         if self._seats is None:
-            self._seats = self._memory.seats(places)
-        step = self._seats.step(torch.tensor(ages))
+            width = self._memory.width
+            self._seats = self._memory.seats(
+                [
+                    -1 if row is None or row.lane is None else row.lane.number * width + row.place
+                    for row in self._slots
+                ]
+            )
+        ages = [0 if row is None else len(row.tokens) - 1 for row in self._slots]
+        last = [0 if row is None else row.tokens[-1] for row in self._slots]
+        step = self._seats.step(ages)
         tokens = torch.tensor(last).to(self._forbidden.device)
         return self._decode(tokens, step.positions, step)
 

@@ -12,6 +12,8 @@ keys and values, R = H/G queries per such head, D numbers per head, P prompt pos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -57,6 +59,7 @@ class Lanes:
         self.written = [memory.view(-1, size) for memory in owned]
         self.lengths = torch.zeros(lanes, dtype=torch.long)
         self.places = torch.arange(max(self.prompt, self.own), device=device)
+        self.windows = [config.window_of(layer) for layer in range(layers)]
         self.scale = size**-0.5
         self.used = 0
 
@@ -118,6 +121,10 @@ class Seats:
         device = lanes.prompt_keys.device
         used, width, groups = lanes.used, lanes.width, lanes.config.kv_head_count
         self.shape = len(places), used, width, groups
+        # One lane, and each sample where its place is: what `_to_grid` copies can be seen as it is.
+        self._aligned = (used, len(places)) == (1, width) and all(
+            place in (-1, slot) for slot, place in enumerate(places)
+        )
         heads = torch.arange(groups)
         slots = torch.zeros(used * width, dtype=torch.long)
         for slot, place in enumerate(places):
@@ -126,9 +133,9 @@ class Seats:
         at = torch.tensor(places).clamp_(min=0)
         lane = at // width
         # To the grid of places [A, G, K] from the slots' heads [N, G], and back.
-        self.to_grid = (slots.view(used, 1, width) * groups + heads[:, None]).flatten().to(device)
+        self._to_grid = (slots.view(used, 1, width) * groups + heads[:, None]).flatten().to(device)
         back = (lane[:, None] * groups + heads) * width + (at % width)[:, None]
-        self.from_grid = back.flatten().to(device)
+        self._from_grid = back.flatten().to(device)
         # Where the own keys and values of the slots' heads begin in `written`: [N, 2G].
         number = torch.arange(len(places))[:, None] * groups + heads
         whole = lanes.own_keys.shape[1]
@@ -137,6 +144,25 @@ class Seats:
         self.prompt_mask: Tensor | None = None  # 0 or −∞ [N, P]: what the slots see of prompts
         self._seen: dict[int, list[tuple[Tensor, ...]]] = {}
         self.prompt = lanes.reach(int(lanes.lengths[:used].max()))
+
+    def to_grid(self, single: Tensor) -> Tensor:
+        """[N·G, R, T] → [A·G, K·R, T]."""
+        count, used, width, groups = self.shape
+        queries, size = single.shape[1:]
+        if self._aligned:
+            grid = single.view(count, groups, queries, size).transpose(0, 1)
+        else:
+            grid = single.index_select(0, self._to_grid)
+        return grid.reshape(used * groups, width * queries, size)
+
+    def from_grid(self, grid: Tensor, queries: int) -> Tensor:
+        """[A·G, K·R, T] → [N, G, R, T]."""
+        count, _, width, groups = self.shape
+        size = grid.shape[2]
+        if self._aligned:
+            return grid.view(groups, count, queries, size).transpose(0, 1)
+        single = grid.view(-1, queries, size).index_select(0, self._from_grid)
+        return single.view(count, groups, queries, size)
 
     def seen(self, own: int) -> list[tuple[Tensor, ...]]:
         """What the slots see in each layer, by at most so many own positions: keys of prompts
@@ -162,46 +188,44 @@ class Seats:
             ]
         return self._seen[own]
 
-    def step(self, ages: Tensor) -> Step:
-        """The attention of one step; `ages` [N]: own tokens of each slot so far, on the CPU."""
+    def step(self, ages: Sequence[int]) -> Step:
+        """The attention of one step; `ages` [N]: own tokens of each slot so far."""
         return Step(self, ages)
 
 
 class Step:
     """Attention of one new token for each of N slots. `positions` [N]: of these tokens."""
 
-    def __init__(self, seats: Seats, ages: Tensor) -> None:
+    def __init__(self, seats: Seats, ages: Sequence[int]) -> None:
         self._seats, self._lanes = seats, seats.lanes
-        self._prompt, self._own = seats.prompt, seats.lanes.reach(int(ages.max()) + 1)
+        self._prompt, self._own = seats.prompt, seats.lanes.reach(max(ages) + 1)
         self._seen = seats.seen(self._own)
-        ages = ages.to(seats.lengths.device)
-        self.positions = seats.lengths + ages
-        self._ages, self._lengths = ages[:, None], seats.lengths[:, None]
+        own = torch.tensor(ages).to(seats.lengths.device)
+        self.positions = seats.lengths + own
+        self._ages, self._lengths = own[:, None], seats.lengths[:, None]
         self._written = (seats.starts + self._ages).flatten()
         self._masks: dict[int | None, Tensor] = {}
 
     def __call__(self, layer: int, mixed: Tensor) -> Tensor:
         """Turned queries and keys, and values, in one [N, H + 2G, D] → [N, H·D]."""
         lanes, seats = self._lanes, self._seats
-        count, used, width, groups = seats.shape
+        count, _, _, groups = seats.shape
         heads, size = mixed.shape[1] - 2 * groups, mixed.shape[2]
         queries = heads // groups
         lanes.written[layer].index_copy_(0, self._written, mixed[:, heads:].reshape(-1, size))
         prompt_keys, own_keys, prompt_values, own_values = self._seen[layer]
         single = mixed[:, :heads].reshape(count * groups, queries, size)
-        shared = single.index_select(0, seats.to_grid).view(used * groups, width * queries, size)
-        scores = torch.bmm(shared, prompt_keys).view(-1, queries, self._prompt)
-        scores = scores.index_select(0, seats.from_grid)
-        joined = torch.cat((scores, torch.bmm(single, own_keys)), -1)
-        mask = self._mask(lanes.config.window_of(layer))
-        joined = torch.add(mask, joined.view(count, groups * queries, -1), alpha=lanes.scale)
-        joined = joined.view(count * groups, queries, -1)
-        weights = torch.softmax(joined, -1, dtype=torch.float32).to(mixed.dtype)
-        in_prompt, in_own = weights[..., : self._prompt], weights[..., self._prompt :]
-        shared = in_prompt.index_select(0, seats.to_grid).view(*shared.shape[:2], self._prompt)
-        mixed = _summed(shared, prompt_values).view(-1, queries, size)
-        mixed = mixed.index_select(0, seats.from_grid)
-        return _summed(in_own, own_values, mixed).view(count, -1)
+        in_prompt = seats.from_grid(torch.bmm(seats.to_grid(single), prompt_keys), queries)
+        in_own = torch.bmm(single, own_keys).view(count, groups, queries, -1)
+        scores = torch.cat((in_prompt, in_own), -1)
+        mask = self._mask(lanes.windows[layer])
+        scores = torch.add(mask, scores.view(count, heads, -1), alpha=lanes.scale)
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(mixed.dtype)
+        weights = weights.view(count * groups, queries, -1)
+        shared = seats.to_grid(weights[..., : self._prompt])
+        seen = seats.from_grid(_summed(shared, prompt_values), queries)
+        seen = seen.reshape(count * groups, queries, size)
+        return _summed(weights[..., self._prompt :], own_values, seen).view(count, -1)
 
     def _mask(self, window: int | None) -> Tensor:
         """0 or −∞ [N, 1, P + S]: what each slot sees. Every one sees its own first token, an empty
@@ -234,6 +258,8 @@ def _infinite(hidden: Tensor, like: Tensor) -> Tensor:
 
 def _summed(weights: Tensor, values: Tensor, onto: Tensor | None = None) -> Tensor:
     """[M, R, T] and [M, T, D] → [M, R, D], added to what there is: piece by piece, in order."""
+    if weights.shape[-1] <= _PIECE:
+        return torch.bmm(weights, values) if onto is None else onto.baddbmm_(weights, values)
     for start in range(0, weights.shape[-1], _PIECE):
         some = slice(start, start + _PIECE)
         if onto is None:

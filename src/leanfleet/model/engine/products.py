@@ -99,7 +99,7 @@ def _pack(weight: Tensor) -> Tensor:
 
 
 def _packed(weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
 
 
 def _packed_sum(weight: Tensor, bias: Tensor | None, x: Tensor, residual: Tensor) -> Tensor:
