@@ -77,7 +77,7 @@ class Decoder:
         heads, groups, size = self._heads, self._groups, self._size
         x = functional.embedding(tokens, self.network.embedding.weight)
         rows = len(x)
-        cosine, sine = self._cosine[positions], self._sine[positions]
+        cosine, sine = (each.index_select(0, positions) for each in (self._cosine, self._sine))
         for number, layer in enumerate(self._layers):
             mixed = layer.qkv(x)
             mixed = mixed.view(rows, heads + 2 * groups, size)
