@@ -9,13 +9,14 @@ from leanfleet.model.config import ModelConfig
 from leanfleet.model.engine import products
 from leanfleet.model.engine.decode import Decoder
 from leanfleet.model.engine.engine import Engine, Limits
-from leanfleet.model.engine.lanes import Lanes
+from leanfleet.model.engine.lanes import Lanes, _summed
 from leanfleet.model.engine.prefill import prefill
 from leanfleet.model.engine.products import Products
 from leanfleet.model.engine.request import Request, Sampling
 from leanfleet.model.initialise import new_network
 from leanfleet.model.prompt import Prompt
 
+PLACE = torch.float32, torch.device("cpu")
 SHAPES = {
     "plain": {},
     "everything": {
@@ -96,6 +97,34 @@ def test_steps_give_the_logits_of_the_whole_row(shape, whole, dtype, means):
                 assert (found[i] - expected).abs().max() < 1e-4
             else:
                 assert (found[i] - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize("head_width", [8, 16, 24, 32, 64])
+@torch.inference_mode()
+def test_values_are_summed_alike_beside_a_longer_sample(head_width):
+    lanes = Lanes(network_of("plain", head_width=head_width).config, 1, 8, 40, 400, *PLACE)
+    generator = torch.Generator().manual_seed(3)
+    keys = lanes.reach(400)
+    values = torch.randn(8, keys, head_width, generator=generator)
+    for own in (20, 33, 128, 129, 140, 161, 200, 257, 300):
+        weights = torch.rand(8, 1, keys, generator=generator)
+        weights[..., own:] = 0
+        found = [
+            _summed(weights[..., :upto], values[:, :upto])
+            for upto in {lanes.reach(more) for more in range(own, 401)}
+        ]
+        assert all((each == found[0]).all() for each in found), own
+
+
+@torch.inference_mode()
+def test_a_row_is_scaled_alike_among_few_and_many(means):
+    """Its length is one for which torch's vectors round a hypotenuse otherwise than its scalars."""
+    network = network_of("plain")
+    product = Products(network).normed(network.norm, network.blocks[0].mlp.gate_up.weight, None)
+    rows = torch.randn(64, network.config.width, generator=torch.Generator().manual_seed(1))
+    rows[5] = 0
+    rows[5, 0] = 0.01742885448038578
+    assert (product(rows[:8].clone()) == product(rows)[:8]).all()
 
 
 @pytest.mark.parametrize("others", [Sampling(), Sampling(0.7), Sampling(0.0), Sampling(top_p=0.9)])

@@ -44,7 +44,8 @@ class Lanes:
     ) -> None:
         self.config, self.width, self.lanes = config, width, lanes
         layers, groups, size = config.layers, config.kv_head_count, config.head_dim
-        self._shortest = max(_SHORTEST, -(-_SMALL_PRODUCT // (config.heads // groups * size)))
+        enough = max(_SHORTEST, -(-_SMALL_PRODUCT // (config.heads // groups * size)))
+        self._shortest = -(-enough // _VECTOR) * _VECTOR
         self.prompt, self.own = self.reach(prompt), self.reach(own)
         like = {"dtype": dtype, "device": device}
         shared = (layers, lanes * groups, self.prompt, size)
@@ -65,8 +66,9 @@ class Lanes:
 
     def reach(self, positions: int) -> int:
         """How many keys a step looks at, so that masked ones change nothing: a multiple of a vector,
-        and enough."""
-        return -(-max(self._shortest, positions) // _VECTOR) * _VECTOR
+        and enough, also in the last piece."""
+        keys = -(-max(self._shortest, positions) // _VECTOR) * _VECTOR
+        return keys + max(0, min(self._shortest, _PIECE) - keys % _PIECE) if keys % _PIECE else keys
 
     @property
     def free(self) -> int:

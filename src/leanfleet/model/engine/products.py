@@ -47,7 +47,7 @@ class Products:
         # x / √(|x|²/W + ε) = √W x / √(|x|² + Wε): the numerator's root goes into the weight too.
         width = weight.shape[1]
         packed = _pack(weight.detach() * norm.weight.detach() * width**0.5)
-        return partial(_unit_product, torch.tensor((width * norm.epsilon) ** 0.5), packed, bias)
+        return partial(_unit_product, torch.tensor(width * norm.epsilon), packed, bias)
 
     def adding(self, weight: Tensor, bias: Tensor | None) -> Adding:
         if self.packed and weight.numel() > _SMALL:
@@ -85,8 +85,9 @@ def _normed_product(norm: RMSNorm, weight: Tensor, bias: Tensor | None, x: Tenso
 
 
 def _unit_product(least: Tensor, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    # Operations that round alike one by one and by vectors: which it is depends on how many rows.
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return _packed(weight, bias, x / torch.hypot(length, least))
+    return _packed(weight, bias, x * torch.addcmul(least, length, length).rsqrt_())
 
 
 def _sum(turned: Tensor, bias: Tensor | None, x: Tensor, residual: Tensor) -> Tensor:
