@@ -68,7 +68,11 @@ def means(request, monkeypatch) -> str:
     return request.param
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("dtype", "means"),
+    [(torch.float32, "packed"), (torch.float32, "plain"), (torch.bfloat16, "plain")],
+    indirect=["means"],
+)
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("shape", list(SHAPES))
 @torch.inference_mode()
