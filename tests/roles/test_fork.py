@@ -133,6 +133,9 @@ def test_another_training_begins_with_the_newest_weights(old, tmp_path):
     assert not [name for name in there if name.startswith(("learner/", "weights/v1", "eval/"))]
     assert read(path).weights == 2 and not read(path).continues
     assert not forked(path, old, config)[1]
+    again = configured(tmp_path, ("learner:\n", "learner:\n  learning_rate: 0.007\n"))
+    with pytest.raises(ValueError, match="another configuration"):
+        forked(path, old, again)
 
 
 def test_a_fork_that_was_cut_off_is_taken_up_again(old, tmp_path, monkeypatch):

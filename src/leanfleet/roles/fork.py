@@ -93,10 +93,11 @@ def begin_fork(path: Path, source: Path, config: RunConfig, lean: str = "") -> t
     if known is not None and (path / files.JOURNAL).is_dir():
         if Path(known.source) != source.absolute():
             raise ValueError(f"{path} is a fork of {known.source}, not of {source}")
-        made = open_run(path)
-        if known.continues:  # else its `learner.start` is not what the file says
-            return begin(path, config, lean, fork=_json(known))
-        return made, False
+        if known.weights is not None:  # it begins with them, whatever the file says
+            start = {"start": open_run(path).config.learner.start, "model": None}
+            learner = config.learner.model_copy(update=start)
+            config = config.model_copy(update={"learner": learner})
+        return begin(path, config, lean, fork=_json(known))
     made = plan(source, config)
     run, is_new = begin(path, made.config, lean, fork=_json(made.forked))
     try:
