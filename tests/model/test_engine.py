@@ -183,8 +183,12 @@ def test_weights_swapped_between_steps_change_no_running_request():
 
 
 def test_weights_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="another shape"):
-        engine_of(network_of()).swap(network_of("grouped"), 1)
+    plain = network_of()
+    with pytest.raises(ValueError, match="another shape: kv_heads 2, not 4"):
+        engine_of(plain).swap(network_of("grouped"), 1)
+    spelled = {"kv_heads": plain.config.heads, "head_width": plain.config.head_dim, "name": "other"}
+    same = new_network(plain.config.model_copy(update=spelled), 2)
+    engine_of(plain).swap(same, 1)
 
 
 # --- sampling -------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def test_a_damaged_folder_is_refused(exported, tmp_path):
         (
             ({"model_onnx": graph[: len(graph) // 2]}, "onnxruntime refuses"),
             ({"model_onnx": b""}, "onnxruntime refuses"),
-            ({"config_json": other}, "windowed_layers|its inputs or outputs"),
+            ({"config_json": other}, "windowed_layers|inputs or outputs where"),
             ({"config_json": wrong}, "0{64}, this one is [0-9a-f]{64}"),
             ({"config_json": later}, "this reads leanfleet-onnx 1"),
             ({"config_json": b"[]"}, "Expected `object`"),

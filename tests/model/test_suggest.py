@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from leanfleet.model.config import ModelConfig
 from leanfleet.model.hf_export import export_hf
 from leanfleet.model.initialise import new_network
 from leanfleet.model.onnx_folder import export_onnx
+from leanfleet.model.tokenizer_file import load_tokenizer
 
 GOAL = "n : Nat\n⊢ n + 0 = n"
 
@@ -79,10 +81,11 @@ def test_the_goal_comes_from_an_argument_a_file_or_stdin(folders, capsys, tmp_pa
         buffer=io.BytesIO(GOAL.encode()), isatty=lambda: False
     ))  # fmt: skip
     tables = []
-    for given in ([GOAL], ["--file", str(tmp_path / "goal.txt")], []):
+    line = GOAL.replace("\n", " ")
+    for given in ([GOAL], ["--file", str(tmp_path / "goal.txt")], [], [line]):
         assert suggest(folders["ours"], *given) == 0
         tables.append(capsys.readouterr())
-    assert tables[0] == tables[1] == tables[2]
+    assert tables[0] == tables[1] == tables[2] == tables[3]
     head, first = tables[0].out.splitlines()[:2]
     assert head == "probability  tactic"
     assert 0 < float(first.split()[0]) < 1
@@ -94,6 +97,30 @@ def test_what_a_network_writes_can_not_move_a_cursor(folders, capsys):
     assert suggest(folders["ours"], "--samples", "500", GOAL) == 0
     out = capsys.readouterr().out
     assert "\\x" in out and all(each.isprintable() or each == "\n" for each in out)
+
+
+def test_there_are_lanes_for_all_samples(folders, capsys, tmp_path):
+    (tmp_path / "small.yaml").write_text("name: small\npolicy: {lanes: 1}\n")
+    config = ["--config", str(tmp_path / "small.yaml")]
+    assert suggest(folders["ours"], "--samples", "100", *config, GOAL) == 0
+    assert "of 100 samples" in capsys.readouterr().err
+
+
+def test_an_exported_folder_with_another_tokenizer(folders, capsys, tmp_path, tokenizer):
+    """Both hashes are named; and a folder mixed from two is refused."""
+    folder = shutil.copytree(folders["published"], tmp_path / "mixed")
+    swapped = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = swapped["model"]["vocab"]
+    by_number = {number: token for token, number in vocabulary.items()}
+    vocabulary[by_number[900]], vocabulary[by_number[901]] = 901, 900
+    (folder / "tokenizer.json").write_text(json.dumps(swapped))
+    assert suggest(folder, GOAL) == 2
+    said = capsys.readouterr().err
+    assert tokenizer.hash in said and load_tokenizer(folder).hash in said
+    folder = shutil.copytree(folders["published"], tmp_path / "cut")
+    (folder / "tokenizer_config.json").write_text("{}")
+    assert suggest(folder, GOAL) == 2
+    assert "tokenizer_config.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,15 @@ async def test_a_served_network_is_a_policy_with_a_status_and_stops_when_told(
     assert code == 4 and "no policy server" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+def test_endpoints_that_can_not_be_written(tmp_path, weights, capsys, place):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "keys").mkdir(mode=0o700)
+    words = ["policy", "serve", "--weights", str(weights), "--keys", str(tmp_path / "keys")]
+    assert main([*words, "--endpoints", str(tmp_path / place)]) == 2
+    assert str(tmp_path / place) in capsys.readouterr().err
+
+
 STOPS_READING = """
 import asyncio, sys, time
 from pathlib import Path

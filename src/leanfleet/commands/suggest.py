@@ -21,8 +21,9 @@ _EXAMPLES = """\
   leanfleet suggest --model runs/x --json --seed 7 '⊢ True'    # of a run with policy servers
 
 --model: a folder of weights, of a published model, one of `leanfleet export onnx`, or of a run with
-policy servers. The goal is text as Lean prints it, hypotheses first; several goals have a blank line
-between them. It comes from the argument, from --file, or else from stdin.
+policy servers. The goal is text as Lean prints it, hypotheses first, a line each; several goals have a
+blank line between them. One hypothesis and the target may share a line. It comes from the argument, from
+--file, or else from stdin.
 
 A probability is the network's own, of the whole tactic; those of the samples drawn need not add up to
 one. The same goal, seed and weights give the same tactics. The value is minus the number of tactics
@@ -111,12 +112,15 @@ async def _ask(arguments: argparse.Namespace, goal: str, config: Experiment) -> 
 def _config(arguments: argparse.Namespace) -> Experiment:
     from leanfleet.config import load_config, parse_config
 
-    # A request beyond the engine's lanes is refused: there are as many as the samples need.
-    needed = -(-arguments.samples // 8)
-    changes = [f"policy.lanes={needed}", "policy.width=8", *arguments.overrides]
     if arguments.config is not None:
-        return load_config(arguments.config, arguments.overrides)
-    return parse_config("name: suggest", "the defaults", changes)
+        config = load_config(arguments.config, arguments.overrides)
+    else:
+        changes = ["policy.lanes=1", "policy.width=8", *arguments.overrides]
+        config = parse_config("name: suggest", "the defaults", changes)
+    # A request beyond the engine's lanes is refused: there are as many as the samples need.
+    needed = max(config.policy.lanes, -(-arguments.samples // config.policy.width))
+    policy = config.policy.model_copy(update={"lanes": needed})
+    return config.model_copy(update={"policy": policy})
 
 
 def _goal(arguments: argparse.Namespace) -> str:
@@ -138,7 +142,9 @@ def _goal(arguments: argparse.Namespace) -> str:
         text = _decoded(data, "stdin")
     if not text.strip():
         raise ValueError("an empty goal; give what Lean prints, such as 'n : Nat ⊢ n + 0 = n'")
-    return text.strip()
+    text = text.strip()
+    # On one line for convenience; Lean puts the target on a line of its own, and networks know that.
+    return text if "\n" in text else text.replace(" ⊢ ", "\n⊢ ", 1)
 
 
 def _decoded(data: bytes, name: str) -> str:

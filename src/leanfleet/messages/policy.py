@@ -146,7 +146,7 @@ class PolicyStatus(Struct, frozen=True, tag="policy_status"):
     cache_misses: int
     swaps: int  # of weights
     refused_weights: int
-    trouble: str  # the last refusal of weights, "" if there was none
+    trouble: str  # the refusal of the newest weights, "" if they are served
     uptime_seconds: float
 
 

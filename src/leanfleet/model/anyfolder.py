@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from leanfleet.model import checkpoint, count
-from leanfleet.model.folder import read_json
-from leanfleet.model.hf_load import load_hf
+from leanfleet.model.folder import MANIFEST, check_manifest, read_json
+from leanfleet.model.hf_export import TOKENIZER_KEY
+from leanfleet.model.hf_load import VALUE_FILE, load_hf
 from leanfleet.model.network import Network
 from leanfleet.model.tokenizer import Tokenizer
 from leanfleet.model.tokenizer_file import load_tokenizer
@@ -49,6 +50,10 @@ def load_any(folder: str | Path, dtype: torch.dtype | None = None, seed: int = 0
         )
     network = load_hf(folder, seed, dtype or torch.float32)
     tokenizer = load_tokenizer(folder)
+    if TOKENIZER_KEY in keys:
+        tokenizer.check(str(keys[TOKENIZER_KEY]), str(folder))
+    if (folder / VALUE_FILE).exists() and (folder / MANIFEST).exists():
+        check_manifest(folder)  # one that we have written
     if tokenizer.size > network.config.vocabulary:
         raise ValueError(
             f"{folder}: the tokenizer has {tokenizer.size} tokens, the network's embedding "

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from leanfleet.model import folder as files
 from leanfleet.model import tensors
-from leanfleet.model.config import ModelConfig
+from leanfleet.model.config import ModelConfig, mistakes
 from leanfleet.model.initialise import empty_network
 from leanfleet.model.network import Network
 from leanfleet.model.tokenizer import Tokenizer
@@ -90,8 +90,7 @@ def load(
     try:
         shape = ModelConfig.model_validate_json(msgspec.json.encode(config.model))
     except ValidationError as error:
-        said = "; ".join(item["msg"] for item in error.errors(include_url=False))
-        raise ValueError(f"{where}: {said}") from None
+        raise ValueError(f"{where}: {mistakes(error)}") from None
     if tokenizer is not None:
         tokenizer.check(config.tokenizer, str(folder))
     own = parse_tokenizer(files.read_bytes(folder / FILE), str(folder / FILE))

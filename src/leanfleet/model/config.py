@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from leanfleet.config import Section, Tuple, load_section
 from leanfleet.model import count
@@ -109,6 +109,14 @@ class ModelConfig(Section):
     def window_of(self, layer: int) -> int | None:
         """How many keys a query of this layer sees, itself included; None for all of them."""
         return self.window if layer in self.windowed_layers else None
+
+
+def mistakes(error: ValidationError) -> str:
+    """What is wrong with a shape, each with its key."""
+    return "; ".join(
+        " ".join([".".join(map(str, item["loc"])), item["msg"]]).strip()
+        for item in error.errors(include_url=False, include_input=False)
+    )
 
 
 def load_model_config(path: str | Path) -> ModelConfig:

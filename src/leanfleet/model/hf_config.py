@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from leanfleet.model.config import ModelConfig, RopeScaling
+from leanfleet.model.config import ModelConfig, RopeScaling, mistakes
 from leanfleet.model.folder import read_json
 
 _MAX_BYTES = 1024 * 1024
@@ -93,11 +93,7 @@ def read_hf_config(path: Path, name: str = "") -> ModelConfig:
     try:
         return from_hf(found, name or found.model_type)
     except ValidationError as error:
-        said = "; ".join(
-            " ".join([".".join(map(str, item["loc"])), item["msg"]]).strip()
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise ValueError(f"{path}: {said}") from None
+        raise ValueError(f"{path}: {mistakes(error)}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -21,6 +21,7 @@ from leanfleet.model.tensors import INDEX, SINGLE, write_tensors
 from leanfleet.model.tokenizer import Tokenizer
 
 SHARD_BYTES = 4 * 1024**3
+TOKENIZER_KEY = "leanfleet_tokenizer"  # of config.json: the hash of the tokenizer trained with
 _FORMAT = {"format": "pt"}
 
 
@@ -35,7 +36,7 @@ def export_hf(
     dtype = str(network.embedding.weight.dtype).removeprefix("torch.")
     keys = to_hf(network.config, dtype)
     if tokenizer is not None:
-        keys |= _token_ids(tokenizer)
+        keys |= _token_ids(tokenizer) | {TOKENIZER_KEY: tokenizer.hash}
     files.new_folder(folder)
     names = _write_weights(network, folder, shard_bytes)
     value_head = {name: network.get_parameter(name) for name in hf_names.VALUE_HEAD}

@@ -15,7 +15,7 @@ import msgspec
 from pydantic import ValidationError
 
 from leanfleet.model import folder as files
-from leanfleet.model.config import ModelConfig
+from leanfleet.model.config import ModelConfig, mistakes
 from leanfleet.model.hf_export import tokenizer_config
 from leanfleet.model.network import Network
 from leanfleet.model.onnx_graph import OPSET, input_names, output_names, write_graph
@@ -103,8 +103,7 @@ def read_onnx(folder: str | Path) -> OnnxFolder:
     try:
         config = ModelConfig.model_validate_json(msgspec.json.encode(said.model))
     except ValidationError as error:
-        problems = "; ".join(item["msg"] for item in error.errors(include_url=False))
-        raise ValueError(f"{where}: {problems}") from None
+        raise ValueError(f"{where}: {mistakes(error)}") from None
     tokenizer = load_tokenizer(folder)
     tokenizer.check(said.tokenizer, str(folder / FILE))
     if tokenizer.size > config.vocabulary:

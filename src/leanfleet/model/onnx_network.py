@@ -75,8 +75,10 @@ class OnnxNetwork:
         ):
             names = [item.name for item in found]
             if names != wanted:
+                other = sorted(set(names) ^ set(wanted)) or names
                 raise ValueError(
-                    f"{path}: its inputs or outputs are {names[:4]}…, not {wanted[:4]}…"
+                    f"{path}: {len(names)} inputs or outputs where its config.json makes "
+                    f"{len(wanted)}: {other[0]!r} is only in one of them"
                 )
             for item in found:
                 kind = "tensor(int64)" if item.name == "input_ids" else "tensor(float)"

@@ -41,10 +41,11 @@ class Follower:
             loaded = await asyncio.to_thread(load, path, self._config)
             self._service.opened.prompter.tokenizer.check(loaded.tokenizer.hash, str(path))
             await self._service.thread.swap(loaded.network, version)
+            self._service.trouble = ""
         except Unreachable:
             raise
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no memory for two
             self._service.refused_weights += 1
-            self._service.trouble = str(error)[:500]
+            self._service.trouble = f"v{self._seen}: {error}"[:500]
             return False
         return True

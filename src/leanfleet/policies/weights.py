@@ -7,8 +7,10 @@ requests.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,14 +116,16 @@ def hold(network: Network, config: PolicyConfig) -> Network:
     if not config.deepspeed:
         return network
     try:
-        import deepspeed
+        with contextlib.redirect_stdout(sys.stderr):  # its log; stdout is the command's
+            import deepspeed
     except ImportError:
         raise ValueError(
             "policy.deepspeed is true, and deepspeed is not installed: pip install deepspeed, or "
             "set it false"
         ) from None
     dtype = network.embedding.weight.dtype
-    held = deepspeed.init_inference(network, dtype=dtype, replace_with_kernel_inject=False)
+    with contextlib.redirect_stdout(sys.stderr):
+        held = deepspeed.init_inference(network, dtype=dtype, replace_with_kernel_inject=False)
     return held.module
 
 

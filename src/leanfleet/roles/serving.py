@@ -106,12 +106,22 @@ async def listening(
                 host=socket.gethostname(),
                 started=time.time(),
             )
-            rendezvous.publish(address.endpoints, published)
+            try:
+                rendezvous.publish(address.endpoints, published)
+            except (
+                NotADirectoryError,
+                FileNotFoundError,
+                FileExistsError,
+                PermissionError,
+            ) as error:
+                raise ValueError(f"{address.endpoints}: {error.strerror}") from None
         yield endpoint
     finally:
-        if published is not None:
-            rendezvous.withdraw(address.endpoints, published)
-        await sockets.close(drain_seconds=DRAIN_SECONDS)
+        try:
+            if published is not None and Path(address.endpoints).is_dir():
+                rendezvous.withdraw(address.endpoints, published)
+        finally:
+            await sockets.close(drain_seconds=DRAIN_SECONDS)
 
 
 def _handler(answer: Callable[[bytes, bytes], Awaitable[bytes]]) -> wire.server.Handler:

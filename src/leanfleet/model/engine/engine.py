@@ -65,10 +65,10 @@ class Engine:
 
     def swap(self, network: Network, version: int) -> None:
         """New weights from the next step on. Raises ValueError if their shape is another."""
-        old = self._cohorts[-1].network.config
-        same = {"name": old.name, "parameters": None, "flops_per_token": None}
-        if network.config.model_copy(update=same) != old.model_copy(update=same):
-            raise ValueError(f"weights of another shape: {network.config.name}, not {old.name}")
+        old, new = (_shape(each) for each in (self._cohorts[-1].network, network))
+        other = [f"{key} {new[key]}, not {old[key]}" for key in old if new[key] != old[key]]
+        if other:
+            raise ValueError(f"weights of another shape: {'; '.join(other)}")
         self._cohorts.append(self._cohort(network, version))
         self._retire()
 
@@ -137,3 +137,11 @@ class Engine:
                 self._past_hits += cohort.cache.hits
                 self._past_misses += cohort.cache.misses
                 self._cohorts.remove(cohort)
+
+
+def _shape(network: Network) -> dict[str, object]:
+    """What two networks must share, whatever they are called and whatever was left to a default."""
+    config = network.config
+    given = {"kv_heads": config.kv_head_count, "head_width": config.head_dim}
+    shape = config.model_dump(exclude={"name", "parameters", "flops_per_token"})
+    return shape | given
