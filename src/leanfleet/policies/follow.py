@@ -33,6 +33,7 @@ class Follower:
 
     async def look(self) -> bool:
         """Whether newer weights have been put in. Raises Unreachable when the engine has failed."""
+        version = None
         try:
             path, version = await asyncio.to_thread(locate, self._folder)
             if version <= self._seen:
@@ -46,6 +47,7 @@ class Follower:
             raise
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no memory for two
             self._service.refused_weights += 1
-            self._service.trouble = f"v{self._seen}: {error}"[:500]
+            which = "" if version is None else f"v{version}: "
+            self._service.trouble = f"{which}{error}"[:500]
             return False
         return True

@@ -75,9 +75,7 @@ def plan(source: Path, config: RunConfig) -> Plan:
                 f"learner.model: another network can't go on from the weights of {old.path}. Leave it "
                 "as it was, or begin a new run"
             )
-        start = {"start": str(path_of(old.path / files.WEIGHTS, version)), "model": None}
-        learner = config.learner.model_copy(update=start)
-        config = config.model_copy(update={"learner": learner})
+        config = _beginning_with(config, str(path_of(old.path / files.WEIGHTS, version)))
     differs = run_folder.differences(run_folder.config_text(old.folder), dump_config(config))
     weights = None if continues else version
     forked = Forked(str(old.path), old.folder.id, tuple(differs), weights, continues)
@@ -93,10 +91,9 @@ def begin_fork(path: Path, source: Path, config: RunConfig, lean: str = "") -> t
     if known is not None and (path / files.JOURNAL).is_dir():
         if Path(known.source) != source.absolute():
             raise ValueError(f"{path} is a fork of {known.source}, not of {source}")
+        made = open_run(path)
         if known.weights is not None:  # it begins with them, whatever the file says
-            start = {"start": open_run(path).config.learner.start, "model": None}
-            learner = config.learner.model_copy(update=start)
-            config = config.model_copy(update={"learner": learner})
+            config = _beginning_with(config, made.config.learner.start)
         return begin(path, config, lean, fork=_json(known))
     made = plan(source, config)
     run, is_new = begin(path, made.config, lean, fork=_json(made.forked))
@@ -119,6 +116,12 @@ def told(forked: Forked) -> list[str]:
         with_it = f"a new training begins with its weights v{forked.weights}"
     lines = [f"a fork of {forked.source} ({forked.id}): {with_it}"]
     return lines + [f"  {line}" for line in forked.differences]
+
+
+def _beginning_with(config: RunConfig, start: str | None) -> RunConfig:
+    """The same, but that the training begins with these weights."""
+    learner = config.learner.model_copy(update={"start": start, "model": None})
+    return config.model_copy(update={"learner": learner})
 
 
 def _same_training(old: Run, config: RunConfig) -> bool:

@@ -95,10 +95,9 @@ def _plainly(logits: Tensor, forbidden: Tensor, uniform: Tensor) -> tuple[Tensor
     shares = logits.softmax(-1).index_fill_(-1, forbidden, 0.0)
     drawn, share = _found(shares, uniform)
     scores = share.log()
+    # Not possible, or nearly all is forbidden: what is left has lost its digits.
     few = share < _TINY
-    if bool(
-        few.any()
-    ):  # not possible, or nearly all is forbidden: what is left has lost its digits
+    if bool(few.any()):
         rows = few.nonzero()[:, 0]
         ones = [Sampling()] * len(rows)
         drawn[rows], scores[rows] = _with_care(logits[rows], forbidden, ones, uniform[rows.cpu()])
