@@ -10,6 +10,7 @@ V vocabulary, N value bins.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +76,11 @@ class OnnxNetwork:
         ):
             names = [item.name for item in found]
             if names != wanted:
-                other = sorted(set(names) ^ set(wanted)) or names
+                pairs = zip_longest(names, wanted)
+                found_name, name = next(pair for pair in pairs if pair[0] != pair[1])
                 raise ValueError(
                     f"{path}: {len(names)} inputs or outputs where its config.json makes "
-                    f"{len(wanted)}: {other[0]!r} is only in one of them"
+                    f"{len(wanted)}: the first that differs is {found_name!r}, not {name!r}"
                 )
             for item in found:
                 kind = "tensor(int64)" if item.name == "input_ids" else "tensor(float)"

@@ -115,16 +115,15 @@ def hold(network: Network, config: PolicyConfig) -> Network:
     """
     if not config.deepspeed:
         return network
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # its log; stdout is the command's
-            import deepspeed
-    except ImportError:
-        raise ValueError(
-            "policy.deepspeed is true, and deepspeed is not installed: pip install deepspeed, or "
-            "set it false"
-        ) from None
     dtype = network.embedding.weight.dtype
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr):  # its log; stdout is the command's
+        try:
+            import deepspeed
+        except ImportError:
+            raise ValueError(
+                "policy.deepspeed is true, and deepspeed is not installed: pip install deepspeed, or "
+                "set it false"
+            ) from None
         held = deepspeed.init_inference(network, dtype=dtype, replace_with_kernel_inject=False)
     return held.module
 

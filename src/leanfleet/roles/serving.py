@@ -95,7 +95,7 @@ async def listening(
     published = None
     try:
         if address.endpoints is not None:
-            published = rendezvous.Published(
+            server = rendezvous.Published(
                 role=role,
                 task=address.task,
                 attempt=address.attempt,
@@ -107,7 +107,7 @@ async def listening(
                 started=time.time(),
             )
             try:
-                rendezvous.publish(address.endpoints, published)
+                rendezvous.publish(address.endpoints, server)
             except (
                 NotADirectoryError,
                 FileNotFoundError,
@@ -115,10 +115,11 @@ async def listening(
                 PermissionError,
             ) as error:
                 raise ValueError(f"{address.endpoints}: {error.strerror}") from None
+            published = server
         yield endpoint
     finally:
         try:
-            if published is not None and Path(address.endpoints).is_dir():
+            if published is not None:
                 rendezvous.withdraw(address.endpoints, published)
         finally:
             await sockets.close(drain_seconds=DRAIN_SECONDS)
