@@ -15,10 +15,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+RUNS = tuple(f"tests/{folder}/" for folder in ("hpc", "rl", "roles", "slurm"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name): skipped where the machine lacks it")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """In several processes, all tests that start whole runs stay in one, one after the other; of the
+    others each file does. (The scheduler `loadgroup` reads node ids that pytest 9 no longer takes.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "runs" if file.startswith(RUNS) else file
+
+    return Together(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set-up, lint, tests. Arguments go to pytest.
 #
-#   bash tools/test.sh                  # everything
+#   bash tools/test.sh                  # everything, in two processes (tests/conftest.py says which where)
 #   bash tools/test.sh tests/lean -x    # a part
 #
 # With CI=true, a test that is skipped because real Lean or Slurm is missing is a failure. As root on
@@ -29,4 +29,5 @@ if ! command -v sbatch >/dev/null || ! PATH="$PATH:/usr/sbin" command -v slurmct
     fi
 fi
 .venv/bin/python -m ruff check .
+[ $# -gt 0 ] || set -- --numprocesses 2
 exec .venv/bin/python -m pytest "$@"

@@ -34,3 +34,13 @@ class MenuPolicy:
             self._left[key] = self._menu.candidates(goals)
         taken = [(found.tactic, found.prior) for found in islice(self._left[key], count)]
         return Proposal(self._menu.value(goals), taken, exhausted=len(taken) < count)
+
+
+def tokens_used(policy: Policy) -> int:
+    """Model tokens that a policy has generated; policies without a model count none."""
+    return int(getattr(policy, "tokens", 0))
+
+
+def states_without_network(policy: Policy) -> int:
+    """States that a network could not be asked about, and the menu answered for."""
+    return int(getattr(policy, "without_network", 0))

@@ -21,7 +21,8 @@ def test_it_gives_gpus_and_queues_what_does_not_fit(cluster, tmp_path):
     script = ["sbatch", "--parsable", "-p", "gpu", "--gpus-per-node=2", f"--output={tmp_path}/%j"]
     jobs = [cluster.run(*script, "--wrap", "echo $CUDA_VISIBLE_DEVICES; sleep 30") for _ in "123"]
     wait(lambda: [cluster.states()[job] for job in jobs] == ["RUNNING", "RUNNING", "PENDING"])
-    wait(lambda: (tmp_path / jobs[0]).read_text() == "0,1\n")
+    said = tmp_path / jobs[0]
+    wait(lambda: said.exists() and said.read_text() == "0,1\n")
     cluster.run("scancel", *jobs)
 
 

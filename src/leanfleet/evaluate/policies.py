@@ -17,7 +17,7 @@ from leanfleet.evaluate.settings import Settings
 from leanfleet.messages import Goal
 from leanfleet.policies.mixed import MixedPolicy
 from leanfleet.policies.network import Ask, NetworkPolicy
-from leanfleet.policy import MenuPolicy, Policy
+from leanfleet.policy import MenuPolicy, Policy, states_without_network, tokens_used
 from leanfleet.search.answers import Proposal
 from leanfleet.seeds import child_seed
 
@@ -74,13 +74,3 @@ class Noisy:
         text = f"{self._seed}\0{key}\0{tactic}".encode(errors="surrogatepass")
         number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
         return -math.log(-math.log((number + 0.5) / 2**64))
-
-
-def tokens_used(policy: Policy) -> int:
-    """Model tokens that a policy has generated; policies without a model count none."""
-    return int(getattr(policy, "tokens", 0))
-
-
-def states_without_network(policy: Policy) -> int:
-    """States that a network could not be asked about, and the menu answered for."""
-    return int(getattr(policy, "without_network", 0))

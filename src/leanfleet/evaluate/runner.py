@@ -16,17 +16,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from leanfleet.evaluate.policies import (
-    PolicyFactory,
-    policy_factory,
-    states_without_network,
-    tokens_used,
-)
+from leanfleet.evaluate.policies import PolicyFactory, policy_factory
 from leanfleet.evaluate.results import Attempt, Class, Results, last_rows
 from leanfleet.evaluate.settings import Settings
 from leanfleet.lean.client import LeanClient, LeanUnavailable
 from leanfleet.lean.compose import lean_file
 from leanfleet.messages import Theorem
+from leanfleet.policy import states_without_network, tokens_used
 from leanfleet.progress import Reporter
 from leanfleet.prover import Outcome, ProofResult, prove
 

@@ -4,6 +4,8 @@ Without torch:
     format    a prompt format, one YAML file a family (configs/prompts), as token ids
     cut       the proof in what a whole-proof model has written
     network   one search's policy (`leanfleet.policy.Policy`) over whoever answers its requests
+    mixed     the network and the menu together
+    exploring a share of any policy's tactics composed at random, while games are collected
     balance   one client of several ranks: least outstanding, and others when one is lost
     server    requests from bytes, replies to bytes, limits
 

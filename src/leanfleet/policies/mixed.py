@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leanfleet.messages import Goal
-from leanfleet.policy import MenuPolicy, Policy
+from leanfleet.policy import MenuPolicy, Policy, states_without_network, tokens_used
 from leanfleet.search.answers import Proposal
 from leanfleet.search.formulas import clean_prior
 
@@ -55,12 +55,12 @@ class MixedPolicy:
     @property
     def tokens(self) -> int:
         """Drawn by the network so far."""
-        return int(getattr(self.network, "tokens", 0))
+        return tokens_used(self.network)
 
     @property
     def without_network(self) -> int:
         """States that the network could not be asked about."""
-        return int(getattr(self.network, "without_network", 0))
+        return states_without_network(self.network)
 
     async def propose(self, key: str, goals: Sequence[Goal], count: int) -> Proposal:
         """The best `count` of both. Raises PolicyUnavailable when the network has no answer."""

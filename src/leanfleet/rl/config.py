@@ -34,6 +34,7 @@ class ProverConfig(Section):
     ranks: int = Field(1, ge=1, le=1024)  # MPI processes of a world
     searches: int = Field(4, ge=1, le=1024)  # of a rank, at once
     menu_weight: float = Field(0.5, gt=0, le=1)  # beside the network's priors; 1: the menu alone
+    explore: float = Field(0.0, ge=0, lt=1)  # share of tactics composed at random, while collecting
     search_seconds: float = Field(900.0, gt=0)  # of one search: a safety net, simulations decide
     partial: int = Field(2, ge=0, le=64)  # closed goals that a game without a proof tells of
 

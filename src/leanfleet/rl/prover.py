@@ -28,7 +28,7 @@ from leanfleet.messages import (
     SolvedGoal,
 )
 from leanfleet.policies.network import NetworkPolicy
-from leanfleet.policy import Policy, PolicyUnavailable
+from leanfleet.policy import Policy, PolicyUnavailable, tokens_used
 from leanfleet.prover import Budget, Outcome, ProofResult, prove
 from leanfleet.search.answers import Proposal
 from leanfleet.search.part import parts
@@ -231,7 +231,7 @@ class Watched:
 
     @property
     def tokens(self) -> int:
-        return int(getattr(self._policy, "tokens", 0))
+        return tokens_used(self._policy)
 
     @property
     def version(self) -> int:

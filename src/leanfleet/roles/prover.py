@@ -30,6 +30,7 @@ from leanfleet.messages import (
     decode_hub_request,
     encode,
 )
+from leanfleet.policies.exploring import ExploringPolicy
 from leanfleet.policies.mixed import MixedPolicy
 from leanfleet.policies.network import Ask, NetworkPolicy
 from leanfleet.policies.versions import newest
@@ -201,13 +202,18 @@ class _Rank:
 
 
 class Policies:
-    """The policy of each game: the menu alone until there are weights, then both."""
+    """The policy of each game: the menu alone until there are weights, then both; with a share of
+    tactics composed at random where the configuration asks for it."""
 
     def __init__(self, config: RunConfig, weights: Path, ask: Ask) -> None:
         self._config, self._weights, self._ask = config, weights, ask
         self._trained = False
 
     def __call__(self, seed: int) -> Policy:
+        policy, explore = self._known(seed), self._config.prover.explore
+        return ExploringPolicy(policy, explore, seed) if explore else policy
+
+    def _known(self, seed: int) -> Policy:
         weight = self._config.prover.menu_weight
         self._trained = self._trained or newest(self._weights) is not None
         if weight == 1 or not self._trained:

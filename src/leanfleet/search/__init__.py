@@ -21,5 +21,6 @@ menu.py      a policy without a network, filled from one table:
              features of a state; menu_names.py fresh names, patterns; menu_arithmetic.py,
              menu_ranges.py, menu_polynomial.py terms with numbers in them;
              menu_counterexamples.py what refutes a universal statement
+grammar.py   tactics composed at random from a state's names: what nobody proposes
 shape.py     printed terms, split at their outermost connectives
 """

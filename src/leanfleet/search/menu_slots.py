@@ -7,8 +7,8 @@ prior, the slots fill its text. Names stand in the state or are fresh.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import islice, takewhile
 
 from leanfleet.search import menu_arithmetic as arithmetic
 from leanfleet.search import menu_counterexamples, menu_ranges
@@ -365,18 +365,20 @@ def recursions(view: View) -> Slots:
     """Applications of a definition to variables, for functional induction."""
     words = tokens(view.target)
     for name in view.definitions:
-        for place, word in enumerate(words):
-            if word != name:
-                continue
-            arguments = []
-            for argument in words[place + 1 : place + 4]:
-                if argument not in view.variables:
-                    break
-                arguments.append(argument)
+        for call in islice(applications(words, name, view.variables, 3), 1):
+            yield 1.0, {"call": call, "ds": ", ".join(view.definitions)}
+
+
+def applications(
+    words: Sequence[str], name: str, known: Container[str], most: int
+) -> Iterator[str]:
+    """Where a name is applied to known names, with at most so many of them."""
+    for place, word in enumerate(words):
+        if word == name:
+            following = words[place + 1 : place + 1 + most]
+            arguments = list(takewhile(lambda each: each in known, following))
             if arguments:
-                slots = {"call": f"{name} {' '.join(arguments)}", "ds": ", ".join(view.definitions)}
-                yield 1.0, slots
-                break
+                yield f"{name} {' '.join(arguments)}"
 
 
 _TERMS = (

@@ -139,24 +139,34 @@ class View:
     @cached_property
     def definitions(self) -> list[str]:
         """Names in the goal that look like definitions of the header: applied, lower case, not core."""
-        found: dict[str, None] = {}
+        return [name for name, looks in self._constants if looks][:6]
+
+    @cached_property
+    def constants(self) -> list[str]:
+        """As `definitions`, those too that begin with a capital: types and predicates."""
+        return list(dict.fromkeys(name for name, _ in self._constants))[:12]
+
+    @cached_property
+    def _constants(self) -> dict[tuple[str, bool], None]:
+        """Each with whether it is for `definitions`, in the order of the text."""
+        found: dict[tuple[str, bool], None] = {}
         for text in [self.target, *(fact.type for fact in self.facts[:8])]:
             words = tokens(text)
             bound = set(self.types) | _bound_names(words)
             for word in words:
-                found.update(dict.fromkeys(self._definition(word, bound)))
-        return list(found)[:6]
+                found.update(dict.fromkeys(self._constant(word, bound)))
+        return found
 
-    def _definition(self, word: str, bound: set[str]) -> Iterator[str]:
+    def _constant(self, word: str, bound: set[str]) -> Iterator[tuple[str, bool]]:
         parts = word.split(".")
         if not all(NAME.match(part) for part in parts) or word in KEYWORDS or "✝" in word:
             return
         if parts[0] in bound:
             owner = self.types.get(parts[0], "").split(" ")[0]
             if len(parts) == 2 and owner[:1].isupper() and owner not in CORE:
-                yield f"{owner}.{parts[1]}"
-        elif len(word) > 1 and CORE.isdisjoint(parts) and not parts[-1][0].isupper():
-            yield word
+                yield f"{owner}.{parts[1]}", True
+        elif len(word) > 1 and CORE.isdisjoint(parts):
+            yield word, not parts[-1][0].isupper()
 
     # --- features that rows ask for -----------------------------------------------------------------
 
