@@ -262,9 +262,10 @@ def test_a_lost_parent_a_lost_rank_and_a_mistake(undisturbed, settings, tmp_path
     learner.kill()  # its rank ends with its step, and the next one waits for that
     learner.communicate()
     learner = run.start()
-    run.wait_for_version(1)
-    assert ended(orphan)
+    run.wait_for_version(1)  # the orphan's, where that was at the round's last step already
+    run.wait(lambda: ended(orphan), "the orphan's end")
     assert run.steps() == undisturbed.steps()[:STEPS]
+    run.wait(psutil.Process(learner.pid).children, "a rank")
     (rank,) = psutil.Process(learner.pid).children()
     os.kill(rank.pid, signal.SIGKILL)
     _, said = learner.communicate(timeout=60)

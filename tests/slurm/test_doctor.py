@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import pytest
 
@@ -234,6 +235,10 @@ def test_a_real_cluster_is_looked_at(cluster, capsys, tmp_path, monkeypatch):
     assert "deepspeed" in found["modules"]["found"] and "starts in" in found["Lean"]["found"]
     assert found["requeue"]["level"] == "ok" and "cpu2" in found["Lean"]["found"]
     assert not (tmp_path / "it's shared").exists()
-    assert cluster.run("squeue", "-h") == ""
+    deadline = time.monotonic() + 60
+    while (left := cluster.run("squeue", "-h", "-o", "%t")) and time.monotonic() < deadline:
+        assert set(left.split()) == {"CG"}
+        time.sleep(0.2)  # what it has cancelled is completing
+    assert not left
     assert "any account is taken" in found["accounts"]["found"]
     assert accounting.look(["17"], 0.0) is None  # what sacct says where there is no database
