@@ -28,9 +28,11 @@ CONFIG = MatchmakerConfig(retire_count=1000, trust_count=900)
 
 
 async def judge(theorem, disprove, proof, policy):
-    """Honest proofs say so; a machine's error now and then."""
+    """Honest proofs say so; no Lean now and then, or an error of its machine."""
     await asyncio.sleep(0)
-    return None if random.random() < 0.1 else judged(theorem, proof, policy)
+    if (luck := random.random()) < 0.1:
+        return None if luck < 0.07 else Judgement(reason="memory: of that moment", machine=True)
+    return judged(theorem, proof, policy)
 
 
 def judged(theorem, proof, policy):

@@ -89,7 +89,9 @@ def test_a_hub_shows_what_is_documented(tmp_path, monkeypatch, status):
     for theorem in (0, 1, 2):
         board.finished(Game(theorem, False, 8), GameResult("x", GameOutcome.FAILED, tactics=4))
     board.finished(Game(1, True, 8), GameResult("y", GameOutcome.FAILED, tactics=4))
-    board.judged(Game(0, False, 8), Judged("1-0", "key", "", 3, "simp"))
+    claim = GameResult("1-0", GameOutcome.PROVED, "simp", 5)
+    board.judged(Game(0, False, 8), claim, Judged("1-0", "key", "", 3, "simp"))
+    board.judged(Game(0, False, 8), claim, Judged("1-0", reason="memory", machine=True))
     process = ProcessStatus("search", 7, "busy", 5, 6, 2**30, 9.0)
     lean = LeanStatus("fake", (process,), 2, 6, 4, 9, 55, {"tactic": 7}, {"crash": 1}, 3, 9.0, 5, 1)
     policy = PolicyStatus(
@@ -113,6 +115,8 @@ def test_a_hub_shows_what_is_documented(tmp_path, monkeypatch, status):
     assert (last["lean/queued"], last["lean/errors_tactic"], last["lean/restarts"]) == (8, 14, 2)
     assert (last["policy/tokens_per_second"], last["policy/cached_prompts"]) == (240, 0.75)
     assert last["search/closed_goals"] == 4 and last["search/proof_length"] == 3
+    assert last["search/solved_rate"] == 0.2  # four games failed, and one of the claims is judged
+    assert last["search/claims_given_up"] == 1 and last["search/claims_refused"] == 0
     assert found.Scalars("lean/queued")[-1].step == status.counts["finished"]
 
 

@@ -50,18 +50,12 @@ class Board:
         self._written = time.monotonic()
 
     def finished(self, game: Game, result: GameResult) -> None:
-        """A game's result, told for the first time."""
+        """A game's result, told for the first time. A claim is solved when it is judged."""
         self._counts[f"search/games_{result.outcome}"] += 1
         if result.outcome in (GameOutcome.ERROR, GameOutcome.REFUSED):
             return
-        claimed = result.outcome is GameOutcome.PROVED
-        kind = "disproof" if game.disprove else "solved"
-        self._add(f"search/{kind}_rate", claimed)
-        found = provenance(self._theorems[game.theorem])
-        if found is not None and not game.disprove:
-            self._add(f"search/solved_rate_tier_{found.tier}", claimed)
-        if claimed:
-            self._add("search/simulations_of_a_proof", result.simulations)
+        if result.outcome is GameOutcome.FAILED:
+            self._decided(game, solved=False)
         self._add("search/simulations", result.simulations)
         self._add("search/nodes", result.nodes)
         self._add("search/seconds", result.seconds)
@@ -71,9 +65,24 @@ class Board:
             self._add("lean/seconds_of_a_tactic", result.lean_seconds, result.tactics)
             self._add("lean/refused_tactics", result.failed, result.tactics)
 
-    def judged(self, game: Game, record: Judged) -> None:
-        """A verdict."""
+    def _decided(self, game: Game, *, solved: bool) -> None:
+        if game.disprove:
+            self._add("search/disproof_rate", solved)
+            return
+        self._add("search/solved_rate", solved)
+        found = provenance(self._theorems[game.theorem])
+        if found is not None:
+            self._add(f"search/solved_rate_tier_{found.tier}", solved)
+
+    def judged(self, game: Game, result: GameResult, record: Judged) -> None:
+        """A verdict on a result's claim."""
+        self._counts["search/claims_given_up"] += record.machine
+        if record.machine:
+            return
+        self._decided(game, solved=bool(record.verdict))
         self._add("search/claims_refused", not record.verdict)
+        if record.verdict:
+            self._add("search/simulations_of_a_proof", result.simulations)
         if record.verdict and record.length:
             self._add("search/proof_length", record.length)
         if record.verdict:

@@ -51,6 +51,7 @@ STATE_FORMAT = 2
 BUSY_SECONDS = 1.0  # before a worker whose claims found no room asks again
 MAX_PARTS = 1_000  # games whose closed goals wait to be judged
 PART_TRIES = 3  # with a machine's error each, and a closed goal is given up
+CLAIM_TRIES = 5  # the same of a claim: an error of its theorem, which may come to be quarantined
 KNOWN_PARTS = 100_000  # closed goals that are known, so that none is judged twice
 
 
@@ -65,6 +66,14 @@ class OnJudged(Protocol):
     those that no snapshot had, or of all."""
 
     def __call__(self, number: int, game: Game, record: Judged, /) -> object: ...
+
+
+class Watching(Protocol):
+    """Hears of every game that ends, once, and of its claim's verdict: as they happen, and nothing of
+    what was before a start."""
+
+    def finished(self, game: Game, result: GameResult, /) -> object: ...
+    def judged(self, game: Game, result: GameResult, record: Judged, /) -> object: ...
 
 
 class Beside(Protocol):
@@ -103,6 +112,7 @@ class Hub:
         max_claims: int = 1_000,
         on_judged: OnJudged = lambda *_: None,
         beside: Beside | None = None,
+        watching: Watching | None = None,
         grace: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,11 +124,13 @@ class Hub:
         self._known: dict[bytes, None] = {}  # closed goals, the latest ones
         self._epoch, self._judges, self._grace = epoch, judges, grace
         self._on_judged, self._beside = on_judged, beside or _Nothing()
+        self._watching = watching
         self._ids = itertools.count()
         self._to_judge: asyncio.PriorityQueue[tuple[bool, int, str]] = asyncio.PriorityQueue()
         self._turns = itertools.count()
         self._at_judge: set[str] = set()
         self._tries: dict[str, int] = {}  # of claims that could not be judged
+        self._errors: dict[str, int] = {}  # Lean's own among them
         self._entries = 0  # of the journal
         self._judged = 0  # claims, in the journal's order
         self._tasks: list[asyncio.Task[None]] = []
@@ -294,6 +306,7 @@ class Hub:
 
         def then() -> None:
             for record in records:
+                self._watched(record)
                 self._true(record)
                 if not isinstance(record, GameResult):
                     continue
@@ -305,6 +318,16 @@ class Hub:
 
         if records:
             await self._durable(*map(encode, records), then=then)
+
+    def _watched(self, record: Entry) -> None:
+        """Before it is true: what was true already counts no second time."""
+        if self._watching is None:
+            return
+        if isinstance(record, GameResult):
+            if game := self.ledger.games.get(record.lease):
+                self._watching.finished(game, record)
+        elif isinstance(record, Judged) and (claim := self.ledger.claims.get(record.lease)):
+            self._watching.judged(claim[0], claim[1], record)
 
     def _queue(self, lease: str) -> None:
         """To be judged; closed goals when no claim waits."""
@@ -377,6 +400,7 @@ class Hub:
                 self._at_judge.discard(lease)
             if done:
                 self._tries.pop(lease, None)
+                self._errors.pop(lease, None)
                 continue
             # Others go on meanwhile: one claim that Lean can't judge holds nobody up.
             tries = self._tries[lease] = self._tries.get(lease, 0) + 1
@@ -391,7 +415,20 @@ class Hub:
         found = await self._judge(theorem, game.disprove, result.proof, policy)
         if found is None:
             return False
-        record = Judged(lease, found.verdict, found.reason, found.length, found.proof, found.rows)
+        if found.machine:
+            errors = self._errors[lease] = self._errors.get(lease, 0) + 1
+            if errors < CLAIM_TRIES:
+                return False
+            log.warning("%s: no verdict in %d tries: %s", theorem.name, errors, found.reason)
+        record = Judged(
+            lease,
+            found.verdict,
+            found.reason,
+            found.length,
+            found.proof,
+            found.rows,
+            found.machine,
+        )
         return await self._told(theorem, record)
 
     async def _judge_parts(self, lease: str) -> bool:
@@ -447,7 +484,7 @@ def accounts(ledger: Ledger) -> dict[str, int | bool]:
     counts, tally = ledger.leases.counts(), ledger.tally
     waiting = len(ledger.claims)
     finished = tally.failed + tally.errors + tally.not_elaborated + tally.claims
-    judged = tally.proofs + tally.disproofs + tally.refused
+    judged = tally.proofs + tally.disproofs + tally.refused + tally.given_up
     return {
         "given": counts.given,
         "finished": counts.finished,

@@ -19,17 +19,22 @@ from leanfleet.train.part import extract_part
 from leanfleet.train.transitions import Transition
 
 MAX_PROOF = 1_000_000  # characters
+MAX_REASON = 2_000  # of what Lean says
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`verdict`: the key of an acceptance; "" with a reason for a refusal."""
+    """`verdict`: the key of an acceptance; "" with a reason for a refusal.
+
+    `machine`: no refusal; Lean met a machine's error at this claim (time, memory, crash).
+    """
 
     verdict: str = ""
     reason: str = ""
     proof: str = ""
     length: int = 0
     rows: tuple[Transition, ...] = ()
+    machine: bool = False
 
 
 class LeanJudge:
@@ -43,13 +48,13 @@ class LeanJudge:
     async def __call__(
         self, theorem: Theorem, disprove: bool, proof: str, policy: str
     ) -> Judgement | None:
-        """None: a machine's error, which says nothing about the claim; ask again."""
+        """None: no Lean answers, which says nothing about the claim; ask again."""
         if len(proof) > MAX_PROOF:
             return Judgement(reason=f"more than {MAX_PROOF:,} characters")
         try:
             trusted = await self._lean.negate(theorem) if disprove else theorem
             if isinstance(trusted, LeanError):
-                return None if trusted.kind.is_machine else Judgement(reason=trusted.message)
+                return _refused(trusted)
             self._name = self._name or (await self._lean.status()).lean
             try:
                 result = await extract(self._lean, trusted, proof, self._budget)
@@ -58,7 +63,7 @@ class LeanJudge:
         except LeanUnavailable:
             return None
         if result.outcome is Outcome.ERROR:
-            return None
+            return Judgement(reason=result.message[:MAX_REASON], machine=True)
         if result.outcome is not Outcome.PROVED or result.verdict is None:
             return await self._as_it_is(trusted, proof)
         rows = transitions(result, policy, self._provenance, self._name)
@@ -85,7 +90,13 @@ class LeanJudge:
     async def _as_it_is(self, trusted: Theorem, proof: str) -> Judgement | None:
         verdict = await self._lean.verify(trusted, proof, VERIFY_LIMITS)
         if isinstance(verdict, LeanError):
-            return None
+            return _refused(verdict)
         if not verdict.accepted:
-            return Judgement(reason=f"{verdict.reason}: {verdict.message}"[:2_000])
+            return Judgement(reason=f"{verdict.reason}: {verdict.message}"[:MAX_REASON])
         return Judgement(verdict.key, "", proof)
+
+
+def _refused(error: LeanError) -> Judgement:
+    """By Lean's own word, or a machine's error."""
+    reason = f"{error.kind}: {error.message}"[:MAX_REASON]
+    return Judgement(reason=reason, machine=error.kind.is_machine)

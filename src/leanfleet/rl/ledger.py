@@ -69,8 +69,9 @@ class Game:
 
 @dataclass
 class Tally:
-    """Counts of finished games, each once. `claims` = `proofs` + `disproofs` + `refused` + waiting.
+    """Counts of finished games, each once.
 
+    `claims` = `proofs` + `disproofs` + `refused` + `given_up` + waiting.
     `again` and `unknown` are no games: messages since the hub started.
     """
 
@@ -81,6 +82,7 @@ class Tally:
     proofs: int = 0
     disproofs: int = 0
     refused: int = 0  # claims that the judge did not accept
+    given_up: int = 0  # claims at which the judge met a machine's error each time
     late: int = 0  # results of expired leases
     again: int = 0  # results that had come before
     unknown: int = 0  # results of no lease
@@ -214,7 +216,10 @@ class Ledger:
             return
         game, _, late = claim
         result = GameOutcome.PROVED if record.verdict else GameOutcome.FAILED
-        if not record.verdict:
+        if record.machine:
+            result = GameOutcome.ERROR
+            self.tally.given_up += 1
+        elif not record.verdict:
             self.tally.refused += 1
         elif game.disprove:
             self.tally.disproofs += 1

@@ -52,7 +52,8 @@ class Expired(Struct, frozen=True, tag="expired", array_like=True):
 class Judged(Struct, frozen=True, tag="judged", array_like=True):
     """What a process that did not search said of a claim. `proof` and `rows`: what it kept of it.
 
-    `verdict` "" with a reason where it was refused.
+    `verdict` "" with a reason where it was refused. `machine`: it was not, each try met a machine's
+    error, and it is given up.
     """
 
     lease: str
@@ -61,6 +62,7 @@ class Judged(Struct, frozen=True, tag="judged", array_like=True):
     length: int = 0  # tactics on the proof's longest branch
     proof: str = ""  # minimised
     rows: tuple[Transition, ...] = ()
+    machine: bool = False
 
 
 class PartsJudged(Struct, frozen=True, tag="parts_judged", array_like=True):

@@ -183,6 +183,9 @@ class Story:
         self.judged += 1
         if self.judged <= self.watch:
             self.rows_at += len(record.rows)
+        if record.machine:
+            _note(self.errors, f"no verdict, {record.reason}")
+            return
         if not record.verdict:
             _note(self.reasons, record.reason)
         self._decided(game, result, solved=bool(record.verdict))

@@ -114,9 +114,9 @@ def checks(story: Story, run: RunFiles) -> list[dict[str, Any]]:
             b["failed"] + b["errors"] + b["not_elaborated"] + b["claims"],
         ),
         (
-            "claims = proofs + disproofs + refused + to be judged",
+            "claims = proofs + disproofs + refused + given up + to be judged",
             b["claims"],
-            b["proofs"] + b["disproofs"] + b["refused"] + b["to_judge"],
+            b["proofs"] + b["disproofs"] + b["refused"] + b["given_up"] + b["to_judge"],
         ),
         ("finished, as this report counted them", b["finished"], story.finished),
     ]

@@ -184,10 +184,8 @@ async def _started(
             max_claims=config.hub.claims,
             beside=proofs,
             grace=REPLY_SECONDS,
-            on_judged=lambda number, game, record: (
-                proofs.judged(number, game, record),
-                board.judged(game, record),
-            ),
+            on_judged=proofs.judged,
+            watching=board,
         )
         if not hub.restore(resume(folder / files.JOURNAL, hub.load)):
             await hub.begin(config.seed)
@@ -242,9 +240,6 @@ class Reception:
                 self._heard(message.worker, len(message.results))
                 for result in message.results:
                     self._version = max(self._version, result.policy)
-                    game = self._hub.ledger.games.get(result.lease)
-                    if game is not None:
-                        self._board.finished(game, result)
                 await self._hub.returned(message.results, message.handed_back)
                 return Done()
             case SignOfLife():

@@ -58,7 +58,7 @@ def audit_of_status(status: HubStatus) -> Audit:
 _SUMS = (
     "the sums do not hold: given = finished + handed back + expired + in flight, "
     "finished = failed + errors + not elaborated + claims, "
-    "claims = proofs + disproofs + refused + to judge"
+    "claims = proofs + disproofs + refused + given up + to judge"
 )
 
 
