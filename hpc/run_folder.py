@@ -172,7 +172,7 @@ def _check_same(run: RunFolder, contents: Contents) -> None:
         raise ValueError(
             f"{run.path} was begun with another configuration (- then, + now):{shown}\n"
             f"To go on with the run as it is: leanfleet resume {run.path}. To try the other "
-            "configuration: another --out"
+            f"configuration: another --out; with --fork {run.path} it goes on from what was learned"
         )
     for name, data in contents.files.items():
         if run.began.files.get(name) != sha256(data):
