@@ -51,7 +51,9 @@ def test_three_processes_try_a_folder_and_each_other(tmp_path):
     assert [each.error for each in reports.values()] == ["", "", ""]
     assert all(len(set(each.saw.values())) == 3 for each in reports.values())
     found = judge.folder(reports, NAMES, "/runs") + judge.network(reports, None)
-    assert {each.level for each in found} == {Level.OK}, found
+    paced = {"shared folder", "disk"}  # slow beside other work is a warning
+    assert {each.level for each in found if each.name not in paced} == {Level.OK}, found
+    assert Level.FAILED not in {each.level for each in found}, found
     assert [each.name for each in found] == [
         *("shared folder", "replaced files", "exclusive files", "locks", "disk"),
         *("network", "network of the login node", "clocks"),

@@ -146,10 +146,11 @@ def test_attempts_are_numbered_over_all_launches(stage):
 
 
 def test_a_mistake_is_told_and_stops_everything_at_once(stage):
+    go = stage.folder / "go"
     ended = stage.supervisor(
         stage.wanted("hub", losable=False),
-        stage.wanted("prover", "sleep:0.3,say:no such file,exit:2", finite=True),
-    ).run()
+        stage.wanted("prover", f"until:{go},say:no such file,exit:2", finite=True),
+    ).run(at(lambda: stage.said("hub.0"), go.touch))
     assert ended.mistake
     assert "prover.0 can't go on before something is corrected" in ended.failure
     assert "prover.0.0.log" in ended.failure and "| no such file" in ended.failure
@@ -231,14 +232,14 @@ def test_what_does_not_stop_is_killed(stage):
 
 def test_a_second_interrupt_kills(stage):
     """It does not wait for the patience of what is deaf."""
-    supervisor = stage.supervisor(stage.wanted("hub", "deaf"))
+    supervisor = stage.supervisor(stage.wanted("hub", "deaf,child"))
 
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
 
-    supervisor.run(at(lambda: stage.said(), twice))
+    supervisor.run(at(lambda: len(stage.said()) == 2, twice))  # it is deaf by then
     assert not any(map(alive, stage.pids()))
 
 
@@ -316,7 +317,7 @@ def test_a_killed_launcher_leaves_nothing(stage, launcher):
     left = psutil.Process(launcher.pid).children(recursive=True)
     assert {process.pid for process in left} >= set(stage.pids())
     launcher.kill()
-    wait(lambda: not any(process.is_running() and process.status() != "zombie" for process in left))
+    wait(lambda: not any(alive(process.pid) for process in left))
     assert "hub SIGTERM" in stage.said()  # it could end in order
 
 

@@ -208,7 +208,7 @@ async def test_no_key_at_all(served, raw_peer):
 async def test_the_wrong_server_key(served):
     server, endpoint = served
     async with client_of(
-        endpoint, server_public=STRANGER.public, connect_timeout=0.3
+        endpoint, server_public=STRANGER.public, connect_timeout=2.0
     ) as misinformed:
         with pytest.raises(Unreachable, match="most likely the server's public key"):
             await misinformed.request(b"x", seconds=30)

@@ -110,10 +110,12 @@ async def test_a_process_that_dies_answers_as_far_as_it_came(start):
     """Several had no answer: whose fault it was is not known, and nobody of them is blamed."""
     lean = await start()
     state = await opened(lean, AND)
+    looks: list[int] = []  # one before each few tactics
     running = asyncio.create_task(
-        lean.run_tactics(state.id, ["skip"] * 5000, Limits(), lambda: True)
+        lean.run_tactics(state.id, ["skip"] * 5000, Limits(), lambda: not looks.append(1))
     )
-    await asyncio.sleep(0.1)
+    while len(looks) < 2 and not running.done():
+        await asyncio.sleep(0.005)
     os.kill(lean.pid, signal.SIGKILL)
     answers = await running
     assert 0 < len(answers) < 5000 and not lean.alive

@@ -191,11 +191,12 @@ def test_a_learner_killed_in_a_round_trains_it_again_with_the_same_rows(
     learner = run.start()
     run.wait_for_step(1)
     run.add(rows(SECOND, 1))
-    run.wait_for_step(STEPS + 2)  # in the middle of the second round
-    children = psutil.Process(learner.pid).children()
-    learner.send_signal(signal.SIGKILL)
+    run.wait_for_step(STEPS)
+    children = psutil.Process(learner.pid).children()  # looked for before: that takes a while
+    run.wait_for_step(STEPS + 1)  # in the second round
     for child in children:
         child.kill()
+    learner.send_signal(signal.SIGKILL)
     learner.communicate()
     assert versions(run.folder / files.WEIGHTS).keys() == {1}
     run.add(rows(SECOND, 2))  # not the second round's

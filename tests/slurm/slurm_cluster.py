@@ -6,7 +6,9 @@ in one folder that goes with it. The daemons are this process's children and get
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import secrets
 import shutil
@@ -158,7 +160,7 @@ class Cluster:
             "PreemptType=preempt/partition_prio",
             "PreemptMode=REQUEUE",
             "JobRequeue=1",
-            "KillWait=5",
+            "KillWait=10",
             "MinJobAge=3600",
             "ReturnToService=2",
             "PropagateResourceLimits=NONE",
@@ -226,8 +228,12 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for process in self.left():
-            process.kill()
+        deadline = time.monotonic() + STOP_SECONDS
+        while (left := self.left()) and time.monotonic() < deadline:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            time.sleep(0.1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def cancel_all(self) -> None:
@@ -254,11 +260,12 @@ class Cluster:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Below those that the system hands out: nobody else is given one before the daemons listen."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 1_000):
+        with socket.socket() as each, contextlib.suppress(OSError):
+            each.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError("no free ports")

@@ -118,7 +118,7 @@ def test_jobs_at_their_end_are_looked_at_again(slurm, tmp_path, monkeypatch):
 def test_slurm_that_hangs_is_gone_or_says_no(slurm, bash, error, said):
     slurm("squeue", bash)
     with pytest.raises(error, match=said):
-        queue.look(0.5)
+        queue.look(0.5 if bash == "sleep 600" else 30.0)
 
 
 def test_a_program_that_is_not_there(monkeypatch, tmp_path):
