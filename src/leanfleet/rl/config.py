@@ -73,6 +73,8 @@ class LearnerConfig(Section):
     clip: float = Field(1.0, gt=0)
     value_weight: float = Field(0.1, ge=0)
     after_weight: float = Field(0.0, ge=0)  # of foretelling the state that a tactic leaves
+    rejected_weight: float = Field(0.0, ge=0)  # of not saying tactics that Lean refused
+    rejected_tactics: int = Field(2, ge=1, le=64)  # of a row, at most, that count in it
     valid_share: float = Field(0.05, ge=0, lt=1)  # of theorems, never trained on
     keep: int = Field(2, ge=1)  # checkpoints
     keep_weights: int = Field(3, ge=1)  # versions, besides the best
