@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -77,6 +77,8 @@ class ProofResult:
     with DISPROVED. verdict: on `proof`, or on the last one refused. statistics: of all searches
     together. disproof: those of the search for a disproof alone, None where there was none.
     rows: one per state on the proof, root first, with the tactic that the proof takes there.
+    rejected: tactics that somebody said are refused in states of these rows, and that are, by the key
+    of the state; {} where nobody said so.
     search: the graph of the search that decided, else of the search for a proof; None when the
     theorem could not be opened.
     """
@@ -91,6 +93,7 @@ class ProofResult:
     disproof: Statistics | None = None
     search: Search | None = None
     rows: tuple[Row, ...] = ()
+    rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass

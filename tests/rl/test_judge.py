@@ -6,7 +6,15 @@ import pytest
 
 from leanfleet.config import parse_config
 from leanfleet.lean.client import LeanUnavailable
-from leanfleet.messages import GameOutcome, Limits, Offer, PathStep, SolvedGoal, Theorem
+from leanfleet.messages import (
+    GameOutcome,
+    Limits,
+    Offer,
+    PathStep,
+    RejectedTactics,
+    SolvedGoal,
+    Theorem,
+)
 from leanfleet.policy import MenuPolicy
 from leanfleet.rl.judge import LeanJudge
 from leanfleet.rl.prover import GameConfig, play
@@ -39,6 +47,29 @@ async def test_nothing_that_a_prover_says_is_believed():
 
         disproof = await judge(FALSE, True, "intro h\nexact absurd (h 3) (by decide)", "v3")
         assert disproof.verdict and disproof.rows[0].state == "⊢ ¬∀ (n : Nat), n < 3"
+
+
+@pytest.mark.needs("registry_lean")
+async def test_what_is_said_to_be_refused_is_asked_of_lean():
+    """A search's own account of a proof found on the real Lean, and one with lies in it."""
+    async with local_server(parse_config(CONFIG, "the test").lean) as lean:
+        judge = LeanJudge(lean, "a run", rejected=8)
+        game = GameConfig(Limits(), 60.0, rejected=8)
+        offer = Offer("1-0", SWAP, False, 8, 1)
+        told = await play(lean, offer, MenuPolicy(), game)
+        assert told.outcome is GameOutcome.PROVED and told.rejected
+        found = await judge(SWAP, False, told.proof, "v3", told.rejected)
+        kept = [tactic for row in found.rows for tactic in row.rejected]
+        said = [tactic for each in told.rejected for tactic in each.tactics]
+        assert found.verdict and kept and {*kept} <= {*said}
+
+        root = (await lean.open(SWAP)).digest
+        refused = ("rfl", "skip", "sorry", "exact h.9")  # the second leaves the state as it was
+        lies = ("exact ⟨h.2, h.1⟩", "constructor", "obtain ⟨a, b⟩ := h")
+        claim = (RejectedTactics(root, (*lies, *refused)),)
+        proof = "constructor\n· exact h.2\n· exact h.1"
+        found = await judge(SWAP, False, proof, "v3", claim)
+        assert found.verdict and [row.rejected for row in found.rows] == [refused, (), ()]
 
 
 async def test_a_lean_that_is_away_says_nothing_about_the_claim():

@@ -209,6 +209,28 @@ def test_a_learner_killed_in_a_round_trains_it_again_with_the_same_rows(
         assert run.weights(version) == undisturbed.weights(version)
 
 
+def test_refused_tactics_are_learned_from_and_the_record_says_so(undisturbed, settings, tmp_path):
+    learner = settings.learner.model_copy(update={"rejected_weight": 0.5})
+    until = UntilConfig(versions=1)
+    run = Running(
+        tmp_path / "run", settings.model_copy(update={"learner": learner, "until": until})
+    )
+    run.add([msgspec.structs.replace(row, rejected=("simp", "rfl")) for row in rows(FIRST, 0)])
+    run.end(run.start())
+    assert run.done == {"version": 1, "step": STEPS}
+    # A tactic counts in the batch that it is drawn into: nearly every one has some.
+    losses = [step["rejected_loss"] for step in run.of("step") if "rejected_loss" in step]
+    assert losses and all(0 <= loss < 1 for loss in losses)
+    assert not any("rejected_loss" in step for step in undisturbed.of("step"))
+    assert run.weights(1)["model.safetensors"] != undisturbed.weights(1)["model.safetensors"]
+    # Another weight is another training: the checkpoint is not gone on from.
+    (run.folder / files.LEARNER / files.DONE).unlink()
+    more = {"learner": settings.learner, "until": UntilConfig(versions=2)}
+    (run.folder / files.CONFIG).write_text(dump_config(settings.model_copy(update=more)))
+    _, said = (again := run.start()).communicate(timeout=120)
+    assert again.returncode == 2 and "stage.rejected_weight: 0.5 → not set" in said
+
+
 def test_a_run_that_is_over_without_rows_has_no_version(settings, tmp_path):
     run = Running(tmp_path / "run", settings)
     run.over()

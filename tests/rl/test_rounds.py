@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +127,20 @@ def test_a_round_takes_as_many_rows_as_it_has_room_for(tmp_path, prompter):
     longest = int(few.train.lengths.max())
     assert room <= few.train.lengths.sum() < room + longest
     assert facts.drawn == len(few.train) < facts.window
+
+
+def test_refused_tactics_are_samples_where_that_is_asked(tmp_path, prompter):
+    refused = ("simp", "rfl", "ring")
+    rows = [msgspec.structs.replace(row(n), rejected=refused) for n in range(50)]
+    shards = filled(tmp_path, rows)
+    plain, _ = supply(tmp_path, prompter).round(1, 0, 1000, shards)
+    assert plain.train.kind is None
+    learner = {"start": "weights", "batch_rows": 2, "valid_share": 0.2, "rejected_weight": 0.5}
+    asked = RunConfig.model_validate({"name": "t", "learner": learner})
+    data, facts = Supply(tmp_path, asked, prompter, 64).round(1, 0, 1000, shards)
+    counts = data.train.counts(np.arange(len(data.train)))
+    assert counts.rejected == 2 * facts.drawn == 2 * len(plain.train)  # rejected_tactics: 2
+    assert data.valid.kind is None
 
 
 def test_held_out_theorems_are_not_trained_on_and_stay_the_same(tmp_path, prompter):

@@ -115,7 +115,7 @@ def test_a_hub_shows_what_is_documented(tmp_path, monkeypatch, status):
     assert (last["lean/queued"], last["lean/errors_tactic"], last["lean/restarts"]) == (8, 14, 2)
     assert (last["policy/tokens_per_second"], last["policy/cached_prompts"]) == (240, 0.75)
     assert last["search/closed_goals"] == 4 and last["search/proof_length"] == 3
-    assert round(last["search/solved_rate"], 6) == 0.2  # four games failed, and one of the claims is judged
+    assert round(last["search/solved_rate"], 6) == 0.2  # 4 games failed, 1 claim is judged
     assert last["search/claims_given_up"] == 1 and last["search/claims_refused"] == 0
     assert found.Scalars("lean/queued")[-1].step == status.counts["finished"]
 

@@ -18,6 +18,9 @@ from msgspec import Struct
 
 from leanfleet.messages.hub import (
     MAX_LEASES,
+    MAX_REJECTED,
+    MAX_REJECTED_CHARS,
+    MAX_REJECTED_STATES,
     GameOutcome,
     GameResult,
     GetHubStatus,
@@ -27,6 +30,7 @@ from leanfleet.messages.hub import (
     HubStatus,
     Offer,
     Offers,
+    RejectedTactics,
     SignOfLife,
     SolvedGoal,
     TakeGames,
@@ -82,6 +86,9 @@ from leanfleet.messages.values import (
 
 __all__ = [
     "MAX_LEASES",
+    "MAX_REJECTED",
+    "MAX_REJECTED_CHARS",
+    "MAX_REJECTED_STATES",
     "Answers",
     "CloseSession",
     "Done",
@@ -119,6 +126,7 @@ __all__ = [
     "ProofState",
     "ProposeTactics",
     "Proposed",
+    "RejectedTactics",
     "Reply",
     "Request",
     "Restore",

@@ -13,6 +13,10 @@ from leanfleet.messages.values import PathStep, Theorem
 _Worker = Annotated[str, Meta(min_length=1, max_length=200)]
 _Lease = Annotated[str, Meta(min_length=1, max_length=100)]
 MAX_LEASES = 200_000  # that one message names
+MAX_REJECTED = 8  # tactics of a state
+MAX_REJECTED_CHARS = 1_000  # of one of them
+MAX_REJECTED_STATES = 64  # of a proof
+_Rejected = Annotated[str, Meta(max_length=MAX_REJECTED_CHARS)]
 
 
 class GameOutcome(StrEnum):
@@ -30,6 +34,17 @@ class SolvedGoal(Struct, frozen=True, array_like=True):
 
     path: Annotated[tuple[PathStep, ...], Meta(max_length=500)]
     proof: Annotated[str, Meta(max_length=100_000)]
+
+
+class RejectedTactics(Struct, frozen=True, array_like=True):
+    """Tactics that a search says Lean refused in a state on its proof's way. A claim, like the proof.
+    `state`: its digest (`leanfleet.lean.state.digest`)."""
+
+    state: Annotated[str, Meta(max_length=64)]
+    tactics: Annotated[tuple[_Rejected, ...], Meta(max_length=MAX_REJECTED)]
+
+
+_AllRejected = Annotated[tuple[RejectedTactics, ...], Meta(max_length=MAX_REJECTED_STATES)]
 
 
 class GameResult(Struct, frozen=True, tag="finished", array_like=True):
@@ -52,6 +67,7 @@ class GameResult(Struct, frozen=True, tag="finished", array_like=True):
     machine_errors: int = 0
     nodes: int = 0  # of the search's graph
     solved: Annotated[tuple[SolvedGoal, ...], Meta(max_length=64)] = ()  # of a game that failed
+    rejected: _AllRejected = ()  # beside a proof, where the run learns from it
 
 
 class Offer(Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from leanfleet.config import SITE_NAME, LeanConfig, PolicyConfig, Section, Tuple, load_section
+from leanfleet.messages import MAX_REJECTED
 from leanfleet.model.config import ModelConfig
 from leanfleet.rl.matchmaker import MatchmakerConfig
 from leanfleet.train.config import DeepSpeedConfig
@@ -73,9 +74,16 @@ class LearnerConfig(Section):
     clip: float = Field(1.0, gt=0)
     value_weight: float = Field(0.1, ge=0)
     after_weight: float = Field(0.0, ge=0)  # of foretelling the state that a tactic leaves
+    rejected_weight: float = Field(0.0, ge=0)  # of not saying tactics that Lean refused
+    rejected_tactics: int = Field(2, ge=1, le=64)  # of a row, at most, that count in it
     valid_share: float = Field(0.05, ge=0, lt=1)  # of theorems, never trained on
     keep: int = Field(2, ge=1)  # checkpoints
     keep_weights: int = Field(3, ge=1)  # versions, besides the best
+
+    @property
+    def rejected_told(self) -> int:
+        """Refused tactics of a state that claims tell of: none where nothing is learned from them."""
+        return min(self.rejected_tactics, MAX_REJECTED) if self.rejected_weight else 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

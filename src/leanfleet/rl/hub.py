@@ -39,7 +39,8 @@ from leanfleet.seeds import child_seed
 
 log = logging.getLogger("leanfleet.hub")
 
-Judge = Callable[[Theorem, bool, str, str], Awaitable[Judgement | None]]
+# Of theorem, disprove, proof, policy; and of what a claim says Lean refused, where it says any.
+Judge = Callable[..., Awaitable[Judgement | None]]
 JudgePart = Callable[[Theorem, bool, SolvedGoal, str], Awaitable[Judgement | None]]
 JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error, or a full disk, is judged
 LONGEST_JUDGE_PAUSE = 60.0  # again: at first, and after many times
@@ -412,7 +413,8 @@ class Hub:
         game, result, _ = self.ledger.claims[lease]
         policy = f"version {result.policy}"
         theorem = self.theorems[game.theorem]
-        found = await self._judge(theorem, game.disprove, result.proof, policy)
+        more = (result.rejected,) if result.rejected else ()
+        found = await self._judge(theorem, game.disprove, result.proof, policy, *more)
         if found is None:
             return False
         if found.machine:

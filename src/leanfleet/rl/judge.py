@@ -3,16 +3,18 @@
 The script is taken apart and replayed on our own Lean, minimised, and judged by a process that never
 searches; the rows come from that replay. A script that does not come apart is judged as it is, and
 gives no rows. So is a goal that was closed though its theorem stayed open (`part`): it gains rows that
-teach its value, and nothing else.
+teach its value, and nothing else. What is said of refused tactics is asked of our own Lean, too, where
+a run learns from them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leanfleet.attempt import VERIFY_LIMITS, Budget, Outcome
 from leanfleet.lean.client import LeanClient, LeanUnavailable
-from leanfleet.messages import LeanError, SolvedGoal, Theorem
+from leanfleet.messages import LeanError, RejectedTactics, SolvedGoal, Theorem
 from leanfleet.train.collected import partial_transitions, transitions
 from leanfleet.train.extract import NotTakenApart, extract
 from leanfleet.train.part import extract_part
@@ -38,17 +40,28 @@ class Judgement:
 
 
 class LeanJudge:
-    """Judges with one Lean server. `provenance` stands in the rows."""
+    """Judges with one Lean server. `provenance` stands in the rows; of the tactics that a claim says
+    are refused in a state, so many are looked at: `rejected`."""
 
-    def __init__(self, lean: LeanClient, provenance: str, budget: Budget | None = None) -> None:
-        self._lean, self._provenance = lean, provenance
+    def __init__(
+        self, lean: LeanClient, provenance: str, budget: Budget | None = None, rejected: int = 0
+    ) -> None:
+        self._lean, self._provenance, self._rejected = lean, provenance, rejected
         self._budget = budget or Budget(seconds=300.0)
         self._name = ""
 
     async def __call__(
-        self, theorem: Theorem, disprove: bool, proof: str, policy: str
+        self,
+        theorem: Theorem,
+        disprove: bool,
+        proof: str,
+        policy: str,
+        rejected: Sequence[RejectedTactics] = (),
     ) -> Judgement | None:
         """None: no Lean answers, which says nothing about the claim; ask again."""
+        claimed = {}
+        if self._rejected:
+            claimed = {each.state: each.tactics[: self._rejected] for each in rejected}
         if len(proof) > MAX_PROOF:
             return Judgement(reason=f"more than {MAX_PROOF:,} characters")
         try:
@@ -57,7 +70,7 @@ class LeanJudge:
                 return _refused(trusted)
             self._name = self._name or (await self._lean.status()).lean
             try:
-                result = await extract(self._lean, trusted, proof, self._budget)
+                result = await extract(self._lean, trusted, proof, self._budget, claimed)
             except NotTakenApart:
                 return await self._as_it_is(trusted, proof)
         except LeanUnavailable:

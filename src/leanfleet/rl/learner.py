@@ -67,6 +67,8 @@ def train_config(config: RunConfig, run: Path) -> TrainConfig:
         clip=learner.clip,
         value_weight=learner.value_weight,
         after_weight=learner.after_weight,
+        rejected_weight=learner.rejected_weight,
+        rejected_tactics=learner.rejected_tactics,
         valid_share=learner.valid_share,
         keep=learner.keep,
         match_states=0,

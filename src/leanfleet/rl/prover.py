@@ -33,6 +33,7 @@ from leanfleet.prover import Budget, Outcome, ProofResult, prove
 from leanfleet.search.answers import Proposal
 from leanfleet.search.part import parts
 from leanfleet.search.proof import script
+from leanfleet.train import refused
 
 AGAIN_SECONDS = 2.0  # after a game that met no Lean or no policy
 LAST_GAMES_SECONDS = 30.0  # that running games get when the run is over
@@ -59,6 +60,7 @@ class GameConfig:
     limits: Limits
     seconds: float  # of one search, a safety net
     partial: int = 0  # closed goals that a game without a proof tells of, at most
+    rejected: int = 0  # refused tactics that a proof tells of, of a state at most
 
 
 class Player:
@@ -170,7 +172,7 @@ async def play(
         return None
     if watched.unavailable and result.outcome is not Outcome.PROVED:
         return None
-    return _told(offer, result, watched, config.partial)
+    return _told(offer, result, watched, config)
 
 
 def _without_negation(offer: Offer, error: LeanError) -> GameResult:
@@ -185,7 +187,7 @@ def _without_negation(offer: Offer, error: LeanError) -> GameResult:
     return GameResult(offer.lease, outcome, message=message)
 
 
-def _told(offer: Offer, result: ProofResult, policy: Watched, partial: int) -> GameResult:
+def _told(offer: Offer, result: ProofResult, policy: Watched, config: GameConfig) -> GameResult:
     found = result.statistics
     proved = result.outcome is Outcome.PROVED
     return GameResult(
@@ -202,7 +204,8 @@ def _told(offer: Offer, result: ProofResult, policy: Watched, partial: int) -> G
         failed=found.failed,
         machine_errors=found.machine_errors,
         nodes=found.nodes,
-        solved=solved_goals(result, partial),
+        solved=solved_goals(result, config.partial),
+        rejected=refused.told(result, config.rejected),
     )
 
 

@@ -159,7 +159,10 @@ class Supply:
             self._prompter,
             self._room,
             steps * learner.batch_rows * self._room,
-            Extras(after=learner.after_weight > 0),
+            Extras(
+                after=learner.after_weight > 0,
+                rejected=learner.rejected_tactics if learner.rejected_weight else 0,
+            ),
         )
         if not taken:
             return None

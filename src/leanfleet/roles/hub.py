@@ -146,7 +146,7 @@ def unjudged(folder: Path) -> bool:
 
 def _judge(config: RunConfig, lean: LeanClient) -> LeanJudge:
     budget = Budget(seconds=config.prover.search_seconds, limits=config.lean.limits)
-    return LeanJudge(lean, f"run {config.name}", budget)
+    return LeanJudge(lean, f"run {config.name}", budget, config.learner.rejected_told)
 
 
 @asynccontextmanager

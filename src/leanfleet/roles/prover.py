@@ -190,7 +190,12 @@ class _Rank:
     async def _player(self, take: Callable, give: Callable) -> AsyncIterator[Player]:
         config, folder = self.config, self.folder
         share = self.task * self.world.size + self.world.rank
-        game = GameConfig(config.lean.limits, config.prover.search_seconds, config.prover.partial)
+        game = GameConfig(
+            config.lean.limits,
+            config.prover.search_seconds,
+            config.prover.partial,
+            config.learner.rejected_told,
+        )
         ends = folder / files.ENDPOINTS, folder / files.KEYS
         options = ClientOptions(patience_seconds=LEAN_PATIENCE_SECONDS)
         async with (

@@ -4,6 +4,7 @@ Without torch:
     transitions  rows of (state, tactic, value …) in Parquet: written whole, read checked
     collected    the rows of a verified proof
     extract      the rows of written proofs; imports: those of others' files
+    refused      tactics that Lean refused on a proof's way: known, told, found true
     part         the rows of a goal that was closed though its theorem stayed open
     augment      the same proof under other names and in another order
     config       a chain of stages as YAML; identity: what of it decides the losses

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from leanfleet.policies.network import state_text
 from leanfleet.prover import Outcome, ProofResult
 from leanfleet.search.answers import State
 from leanfleet.search.replay import Row
+from leanfleet.train import refused
 from leanfleet.train.part import PartResult
 from leanfleet.train.transitions import SEPARATOR, Transition
 
@@ -27,7 +27,7 @@ def transitions(result: ProofResult, policy: str, provenance: str, lean: str) ->
     told = {"policy": policy, "provenance": provenance, "lean": lean, "verdict": result.verdict.key}
     return [
         _transition(
-            row, theorem.name, rejected=_rejected(result, row.state.key, row.tactic), **told
+            row, theorem.name, rejected=tuple(refused.known(result, row)[:REJECTED]), **told
         )
         for row in result.rows
         if isinstance(row.state, State)
@@ -54,16 +54,3 @@ def _transition(row: Row, theorem: str, **told: Any) -> Transition:
         value=float(row.value),
         **told,
     )
-
-
-def _rejected(result: ProofResult, key: str, tactic: str) -> tuple[str, ...]:
-    """Tactics that Lean refused in that state, or that left it as it was; the same ones always."""
-    node = result.search.graph.nodes.get(key) if result.search is not None else None
-    if node is None or node.tried is None:
-        return ()
-    good = {tactic}
-    for edge in node.edges:
-        good.add(edge.action.tactic)
-        good.update(text for text, _ in edge.others)
-    bad = sorted(node.tried - good, key=lambda text: hashlib.sha256(text.encode()).digest())
-    return tuple(bad[:REJECTED])

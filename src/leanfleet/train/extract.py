@@ -9,6 +9,7 @@ tactics that reach over several independent goals (`all_goals`, `<;>` is one tac
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leanfleet.attempt import Attempt, Budget, Outcome, ProofResult
@@ -17,6 +18,7 @@ from leanfleet.messages import Theorem
 from leanfleet.policy import MenuPolicy
 from leanfleet.search.answers import Failed, State, places
 from leanfleet.search.proof import MAX_TACTICS, Proof
+from leanfleet.train import refused
 
 MAX_DEPTH = 200  # of `·` in `·`, and of goals left open at once
 
@@ -69,10 +71,15 @@ def _part(block: list[str], depth: int) -> Part:
 
 
 async def extract(
-    lean: LeanClient, theorem: Theorem, script: str, budget: Budget | None = None
+    lean: LeanClient,
+    theorem: Theorem,
+    script: str,
+    budget: Budget | None = None,
+    claimed: Mapping[str, Sequence[str]] | None = None,
 ) -> ProofResult:
     """The verified, minimised proof and its rows (`collected.transitions` makes transitions).
 
+    `claimed`: tactics that somebody says are refused, by the key of their state (`refused.checked`).
     Raises NotTakenApart; LeanUnavailable when no Lean answers. A theorem that does not open, or a
     machine's error, is a result that is not PROVED.
     """
@@ -90,6 +97,7 @@ async def extract(
             raise NotTakenApart(f"nothing is left to prove before {left[0].tactic or '·'!r}")
         found = await attempt.confirm(proof, root)
         if isinstance(found, ProofResult):
+            found.rejected = await refused.checked(attempt, found.rows, claimed or {})
             return found
         if attempt.refused is not None:
             return ProofResult(
