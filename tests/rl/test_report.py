@@ -203,6 +203,27 @@ def test_first_shorter_and_hardest_proofs():
     story = story_of(records(of, 2_000), of)
     best: dict[int, int] = {}
     for proof in story.newest:
+def test_why_a_statement_does_not_elaborate_stands_in_the_table_and_in_the_summary(tmp_path):
+    of = theorems(3)
+    folder = make_run(tmp_path / "run", 1, of)
+    journal = Journal(folder / files.JOURNAL)
+    said = "statement: unknown identifier 'Reel'\nand what Lean says besides"
+    entries = [
+        Leased("2-0", 5, 1, False, 9, "w"),
+        GameResult("2-0", GameOutcome.REFUSED, message=said),
+    ]
+    journal.append([encode(entry) for entry in entries])
+    journal.close()
+    summary, page = reported(folder)
+    reason = "statement: unknown identifier 'Reel'"
+    assert summary["not_elaborated"] == [{"theorem": "t1", "reason": reason}]
+    assert summary["standings"]["refused"] == 1
+    assert page.text.count(reason) == 1 and "besides" not in page.text
+    page = (folder / files.REPORT).read_text("utf-8")
+    (row,) = (row for row in re.findall(r"<tr data-kind.*?</tr>", page, re.S) if ">t1<" in row)
+    assert "unknown identifier" in row and "not elaborated" in row
+
+
         if proof.theorem in best:
             assert proof.length < best[proof.theorem] == proof.before
         best[proof.theorem] = proof.length
@@ -405,6 +426,8 @@ def hostile_run(tmp_path) -> Path:
         Judged("2-2", "", HOSTILE),
     ]
     journal.append([encode(entry) for entry in entries])
+        Leased("2-3", 8, 1, False, 9, HOSTILE),
+        GameResult("2-3", GameOutcome.REFUSED, message=HOSTILE),
     journal.close()
     (folder / files.CODE).write_text(json.dumps({HOSTILE: HOSTILE}))
     (folder / files.OVER).write_text(json.dumps({"reason": HOSTILE}))

@@ -208,7 +208,7 @@ def _rows(story: Story) -> tuple[list[dict[str, Any]], int]:
     total = len(story.ledger.matchmaker.records)
     chosen = list(range(total))
     if total > MAX_ROWS:
-        chosen = sorted(story.told)[:MAX_ROWS]
+        chosen = sorted(story.told.keys() | story.ledger.statement_errors.keys())[:MAX_ROWS]
     return [_row(story, theorem) for theorem in chosen], total - len(chosen)
 
 
@@ -227,6 +227,7 @@ def _row(story: Story, theorem: int) -> dict[str, Any]:
         "proofs": record.proofs,
         "shortest": told.length if told and told.length else None,
         "first": told.first if told and told.first else None,
+        "reason": story.ledger.statement_errors.get(theorem, ""),  # why it does not elaborate
         "simulations": told.simulations if told else 0,
         "lean_seconds": told.lean_seconds if told else 0.0,
         "text": text,

@@ -18,6 +18,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
     books = accounts(story.ledger) if story.ledger else {}
     matchmaker = story.ledger.matchmaker if story.ledger else None
     standings = matchmaker.counts() if matchmaker else {}
+    refused = story.ledger.not_elaborated(story.name) if story.ledger else ()
     proved = [told for told in story.told.values() if told.length is not None]
     begun = story.begun
     return {
@@ -49,6 +50,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "accounts": books,
         "checks": checks(story, run),
         "standings": {str(name): count for name, count in standings.items()},
+        "not_elaborated": [{"theorem": name, "reason": reason} for name, reason in refused],
         "eval": [
             {name: getattr(line, name) for name in EVALUATION_FIELDS} for line in run.evaluations
         ],
