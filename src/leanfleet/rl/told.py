@@ -5,6 +5,7 @@ A file that is not there yet is nothing; a damaged one is a note in the report, 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -154,6 +155,16 @@ def read_training(path: Path) -> Training:
     """Of the learner's record, line by line; lines that can't be read are passed over."""
     found = Training()
     for line in _json_lines(path, _Line):
+def seconds_at_work(folder: Path) -> float:
+    """Of the run's hubs, and of those of what a fork goes on from; what can't be read counts as 0."""
+    total = 0.0
+    for name in (files.CLOCK, files.EARLIER):
+        with contextlib.suppress(ValueError, OSError):
+            found = _small(folder / name, _Clock)
+            total += found.seconds if found is not None else 0.0
+    return total
+
+
         match line.kind:
             case "step":
                 found.steps = max(found.steps, line.step)
