@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -66,7 +67,18 @@ def _slurm() -> str | None:
     return None if os.geteuid() == 0 else "no Slurm: starting one for tests needs root"
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"registry_lean": _registry_lean, "slurm": _slurm}
+def _setup() -> str | None:
+    """A .venv in which tools/quickstart.sh has nothing to install."""
+    ready = 'source tools/setup.sh && test "$(cat .venv/.ready-test)" = "$(setup_key)"'
+    done = subprocess.run(["bash", "-c", ready], cwd=ROOT, capture_output=True, check=False)
+    return "no .venv of the tests' own: bash tools/test.sh" if done.returncode else None
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "registry_lean": _registry_lean,
+    "setup": _setup,
+    "slurm": _slurm,
+}
 
 
 def _skip_or_fail(reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -375,6 +376,17 @@ def test_proofs_and_rows_that_no_game_earned_are_found(played, capsys):
     assert "PROBLEM: the replay is of 1 judged claims, the journal has 0" in said
     assert "PROBLEM: the replay lacks its shard 000001-000001.parquet" in said
     assert "the counts do NOT reconcile" in said
+
+
+def test_why_a_statement_does_not_elaborate_is_shown(played, capsys):
+    journal = Journal(played.path / files.JOURNAL)
+    message = "statement: unknown identifier 'Reel'\nand what Lean says besides"
+    journal.append([encode(GameResult("1-2", GameOutcome.REFUSED, message=message))])
+    journal.close()
+    assert cli.main(["status", str(played.path), "--audit"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^not elaborated: [abc]: statement: unknown identifier 'Reel'$", said, re.M)
+    assert "besides" not in said
 
 
 def test_a_run_that_never_had_a_hub_has_nothing_to_audit(run, capsys):

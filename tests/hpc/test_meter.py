@@ -37,6 +37,7 @@ def test_children_that_live_and_those_that_have_ended_count(tmp_path):
             for path in (tmp_path / "cpu").glob("*.json"):
                 found = json.loads(path.read_text())
         assert found["name"] == "lean.0.2" and found["pid"] == process.pid
+        assert found["busy_seconds"] is None and cpu_seconds(process.pid) >= 0.7
     finally:
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:
             each.kill()
@@ -47,12 +48,14 @@ def test_children_that_live_and_those_that_have_ended_count(tmp_path):
 
 def test_the_last_word_is_written_at_the_end(tmp_path):
     before = cpu_seconds()
-    with metered(tmp_path / "cpu", "hub.0.0", every=1000):
+    with metered(tmp_path / "cpu", "hub.0.0", every=1000) as meter:
+        meter.busy = lambda: 4.321
         end = time.process_time() + 0.2
         while time.process_time() < end:
             pass
     (path,) = (tmp_path / "cpu").glob("*.json")
-    assert json.loads(path.read_text())["cpu_seconds"] >= before + 0.15
+    found = json.loads(path.read_text())
+    assert found["cpu_seconds"] >= before + 0.15 and found["busy_seconds"] == 4.32
 
 
 def test_a_disk_that_takes_nothing_ends_nobody(tmp_path):

@@ -12,7 +12,7 @@ from ledger_support import plain
 
 from hpc.leases import Leases
 from leanfleet.messages import GameOutcome, GameResult
-from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.ledger import MAX_ERROR, MAX_TOLD, Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig, Standing
 from leanfleet.rl.records import (
     Expired,
@@ -176,3 +176,30 @@ def test_records_of_another_run():
         new().apply(ledger.reserve("a", "w"), 0.0)
     with pytest.raises(ValueError, match="content hash hash; now there are 4 with another hash"):
         other.restore(ledger.state(), 0.0)
+
+
+def test_why_a_statement_does_not_elaborate_is_kept_of_its_first_game():
+    ledger, _ = begun(40)
+    for number in range(30):
+        record = leased(ledger, f"a{number}", "w", 0.0)
+        text = f"\nstatement: {record.theorem}\x1b[2J{'x' * 1000}\nand more"
+        ledger.apply(GameResult(record.lease, GameOutcome.REFUSED, message=text), 1.0)
+    told = dict(ledger.not_elaborated(str))
+    assert len(told) == MAX_TOLD < ledger.tally.not_elaborated == 30
+    for theorem, reason in told.items():
+        assert reason.startswith(f"statement: {theorem} [2Jxxx") and len(reason) <= MAX_ERROR
+        assert ledger.matchmaker.standing(int(theorem)) is Standing.REFUSED
+    late = ledger.reserve("late", "w")
+    ledger.apply(late, 2.0)
+    ledger.apply(Expired("late"), 20.0)
+    again = Leased("again", late.number + 1, late.theorem, False, 4, "other")
+    ledger.apply(again, 21.0)
+    for lease, message in (("again", "first"), ("late", "second")):
+        ledger.apply(GameResult(lease, GameOutcome.REFUSED, message=message), 22.0)
+    assert ledger.statement_errors[late.theorem] == "first"
+    kept = new(40)
+    kept.restore(msgspec.msgpack.decode(plain(ledger), type=LedgerState), 0.0)
+    assert kept.not_elaborated(str) == ledger.not_elaborated(str)
+    older = msgspec.to_builtins(ledger.state())
+    del older["statement_errors"]  # as an earlier version wrote it
+    assert msgspec.convert(older, LedgerState, strict=False).statement_errors == {}

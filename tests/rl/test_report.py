@@ -133,6 +133,7 @@ def test_summary_has_what_the_architecture_names(made):
     assert summary["versions"] == {"torch": "2.13.0"}
     assert summary["seconds"]["hub"] == {"wall": 3600.5, "cpu": None}
     assert summary["seconds"]["training"]["wall"] == 125.0
+    assert summary["seconds"]["policy"] == {"wall": None, "cpu": None}
     assert summary["seconds"]["evaluation"] == {"wall": 180.0, "cpu": 12.5}
     assert (
         summary["cost"]["cpu_seconds"] is None and summary["cost"]["cpu_seconds_per_solved"] is None
@@ -149,12 +150,16 @@ def test_what_processes_have_used_is_told_by_role_and_for_each_proof(tmp_path):
     for name, seconds in measured.items():
         line = {"name": name.rpartition(".")[0], "host": "h", "pid": 1, "cpu_seconds": seconds}
         (folder / files.CPU / f"{name}.json").write_text(json.dumps(line | {"wall_seconds": 9.0}))
+    for attempt, busy in ((0, 7.25), (1, 1.5), (2, None)):  # the last was killed before it served
+        line = {"name": f"policy.0.{attempt}", "cpu_seconds": 0.0, "busy_seconds": busy}
+        (folder / files.CPU / f"policy.0.{attempt}.4.json").write_text(json.dumps(line))
     summary, _ = reported(folder)
     found = {name: time["cpu"] for name, time in summary["seconds"].items()}
     assert found == {
-        "hub": 4.0, "search": 20.0, "lean": 150.5, "policy": None, "training": 30.0,
+        "hub": 4.0, "search": 20.0, "lean": 150.5, "policy": 0.0, "training": 30.0,
         "evaluation": 1000.0,
     }  # fmt: skip
+    assert summary["seconds"]["policy"]["wall"] == 8.8
     cost = summary["cost"]
     assert cost["cpu_seconds"] == 204.5  # the evaluator proves nothing for the run
     assert cost["cpu_seconds_per_solved"] == round(204.5 / cost["solved"], 1)
@@ -196,6 +201,27 @@ def test_a_theorem_both_proved_and_disproved_is_an_alarm(tmp_path):
 
 
 # --- what the story keeps -------------------------------------------------------------------------
+
+
+def test_why_a_statement_does_not_elaborate_stands_in_the_table_and_in_the_summary(tmp_path):
+    of = theorems(3)
+    folder = make_run(tmp_path / "run", 1, of)
+    journal = Journal(folder / files.JOURNAL)
+    said = "statement: unknown identifier 'Reel'\nand what Lean says besides"
+    entries = [
+        Leased("2-0", 5, 1, False, 9, "w"),
+        GameResult("2-0", GameOutcome.REFUSED, message=said),
+    ]
+    journal.append([encode(entry) for entry in entries])
+    journal.close()
+    summary, page = reported(folder)
+    reason = "statement: unknown identifier 'Reel'"
+    assert summary["not_elaborated"] == [{"theorem": "t1", "reason": reason}]
+    assert summary["standings"]["refused"] == 1
+    assert page.text.count(reason) == 1 and "besides" not in page.text
+    page = (folder / files.REPORT).read_text("utf-8")
+    (row,) = (row for row in re.findall(r"<tr data-kind.*?</tr>", page, re.S) if ">t1<" in row)
+    assert "unknown identifier" in row and "not elaborated" in row
 
 
 def test_first_shorter_and_hardest_proofs():
@@ -400,6 +426,8 @@ def hostile_run(tmp_path) -> Path:
         Judged("2-0", HOSTILE, "", 1, HOSTILE),
         Leased("2-1", 6, 1, False, 9, HOSTILE),
         GameResult("2-1", GameOutcome.ERROR, message=HOSTILE),
+        Leased("2-3", 8, 1, False, 9, HOSTILE),
+        GameResult("2-3", GameOutcome.REFUSED, message=HOSTILE),
         Leased("2-2", 7, 2, False, 9, HOSTILE),
         GameResult("2-2", GameOutcome.PROVED, HOSTILE),
         Judged("2-2", "", HOSTILE),

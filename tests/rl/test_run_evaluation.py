@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpc.run_lock import alone_in
+from leanfleet import cli
+from leanfleet.config import LeanConfig, parse
 from leanfleet.messages import Theorem
+from leanfleet.progress import Silent
+from leanfleet.rl import files
+from leanfleet.rl.config import RunConfig
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
 from leanfleet.rl.ledger import Game
 from leanfleet.rl.proofs import Proofs, read_proofs, write_lean
 from leanfleet.rl.records import Judged
+from leanfleet.rl.told import seconds_at_work
+from leanfleet.roles import evaluator
+from leanfleet.roles.begin import Run, begin
+from leanfleet.roles.lean import local_server
+
+CONFIG = """\
+name: probed
+theorems: {theorems}
+prover: {{menu_weight: 1.0}}
+learner:
+  model: {{name: mini, layers: 1, width: 32, heads: 2, inner_width: 64, vocabulary: 700, context: 256}}
+  vocabulary: 700
+evaluate: {{theorems: {theorems}, simulations: 4, every: 1}}
+"""
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 3), max_size=30), st.booleans())
@@ -37,6 +58,39 @@ def line(version: int, solved: int) -> EvaluationLine:
         step=version, policy_version=version, split="p", simulations=1, attempts=1, solved=solved,
         total=9,
     )  # fmt: skip
+
+
+def begun(tmp_path: Path) -> Run:
+    """Of one theorem, in the fake driver's logic; its learner has ended."""
+    path = tmp_path / "theorems.jsonl"
+    path.write_text('{"name": "t", "statement": "theorem t (p : Prop) (h : p) : p"}\n')
+    config = parse(RunConfig, CONFIG.format(theorems=path), "probed.yaml")
+    with alone_in(tmp_path / "run"):
+        run, _ = begin(tmp_path / "run", config)
+    (run.path / files.LEARNER).mkdir()
+    (run.path / files.LEARNER / files.DONE).write_text("{}")
+    return run
+
+
+async def test_a_line_says_how_long_the_run_had_been_at_work(tmp_path, monkeypatch):
+    """By the hubs' clock, which outlives them, so that the report has the curve against time."""
+    run = begun(tmp_path)
+    fake = LeanConfig(driver="fake", processes=1)
+    monkeypatch.setattr(evaluator.lean_role, "roving", lambda *_: local_server(fake))
+    weights = run.path / files.WEIGHTS / "v1"
+    weights.mkdir(parents=True)
+    (weights / "config.json").write_text('{"step": 40}')
+    for seconds in (1800.0, 5400.04):  # the evaluator is started again for the second
+        (run.path / files.CLOCK).write_text(json.dumps({"seconds": seconds}))
+        await evaluator._evaluations(run.config, run.path, Silent())
+        (weights / "manifest.json").write_text("{}")  # published now
+    found = [(line.policy_version, line.step, line.solved) for line in read_lines(run.path)]
+    assert found == [(0, 0, 1), (1, 40, 1)]
+    assert [line.run_seconds for line in read_lines(run.path)] == [1800.0, 5400.0]
+    assert cli.main(["report", str(run.path)]) == 0
+    assert "Probe: solved against time" in (run.path / files.REPORT).read_text()
+    (run.path / files.CLOCK).write_text("{")
+    assert seconds_at_work(run.path) == 0  # a damaged clock ends no evaluator
 
 
 def test_the_best_is_named(tmp_path):

@@ -17,6 +17,7 @@ from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig, load_run_config
 from leanfleet.rl.records import encode
+from leanfleet.rl.told import seconds_at_work
 from leanfleet.roles.begin import begin, open_run
 from leanfleet.roles.fork import begin_fork, read
 from leanfleet.roles.watching import audit_of_journal
@@ -66,6 +67,8 @@ def old(tmp_path) -> Path:
         "learner/checkpoints/step-4/x.pt": "state",
         "eval/eval.jsonl": "lines",
         "over.json": '{"reason": "so it was"}',
+        "hub.json": '{"seconds": 100.5}',
+        "earlier.json": '{"seconds": 20.0}',  # it was a fork itself
     }
     for name, text in put.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,8 @@ def test_a_fork_goes_on_with_the_games_the_rows_and_the_training(old, tmp_path):
         assert there[name] == before[name]
     for name in ("weights/v2/model.safetensors", "learner/rounds.jsonl", "eval/eval.jsonl"):
         assert there[name] == before[name]  # the training is configured as before
-    assert not {"over.json", "learner/done.json", "weights/.v3/half"} & set(there)
+    assert not {"over.json", "learner/done.json", "weights/.v3/half", "hub.json"} & set(there)
+    assert seconds_at_work(path) == 120.5
     assert not [name for name in there if "snapshots" in name]
     audit = audit_of_journal(path, run.config)
     assert (audit.counts["finished"], audit.counts["in_flight"]) == (3, 1)
@@ -131,7 +135,7 @@ def test_another_training_begins_with_the_newest_weights(old, tmp_path):
     there = contents(path)
     assert there["weights/v0/model.safetensors"] == contents(old)["weights/v2/model.safetensors"]
     assert not [name for name in there if name.startswith(("learner/", "weights/v1", "eval/"))]
-    assert read(path).weights == 2 and not read(path).continues
+    assert read(path).weights == 2 and not read(path).continues and seconds_at_work(path) == 0
     assert not forked(path, old, config)[1]
     again = configured(tmp_path, ("learner:\n", "learner:\n  learning_rate: 0.007\n"))
     with pytest.raises(ValueError, match="another configuration"):

@@ -24,6 +24,7 @@ from leanfleet.rl import hub as hubs
 from leanfleet.rl.config import RunConfig
 from leanfleet.rl.hub import accounts
 from leanfleet.roles.hub import Reception
+from leanfleet.roles.watching import audit_of_status
 
 sys.path.append(str(Path(__file__).parent.parent / "rl"))
 
@@ -83,6 +84,17 @@ async def test_a_prover_that_is_started_again_frees_what_its_dead_self_held(tmp_
         await ask(desk, GiveGames(first, (GameResult(lost[0], GameOutcome.FAILED),)))
         found = accounts(hub.ledger)
         assert found["late"] == 1 and found["reconcile"]
+
+
+async def test_the_status_says_why_a_statement_does_not_elaborate(tmp_path):
+    async with started(tmp_path) as hub:
+        desk = reception(hub, tmp_path)
+        (lease,) = await taken(desk, "world", 1)
+        theorem = hub.theorems[hub.ledger.games[lease].theorem].name
+        said = GameResult(lease, GameOutcome.REFUSED, message="statement: no such type\nmore")
+        await ask(desk, GiveGames("world", (said,)))
+        assert desk.status().not_elaborated == ((theorem, "statement: no such type"),)
+        assert audit_of_status(desk.status()).not_elaborated == desk.status().not_elaborated
 
 
 async def test_a_prover_that_never_comes_back_loses_its_games_to_others(tmp_path):

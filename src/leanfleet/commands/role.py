@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not (arguments.folder / files.CONFIG).is_file():
         raise ValueError(f"{arguments.folder} is no run: there is no {files.CONFIG} in it")
     name = f"{arguments.role}.{arguments.task}.{arguments.attempt}"
-    with metered(arguments.folder / files.CPU, name):
+    with metered(arguments.folder / files.CPU, name) as arguments.meter:
         _ROLES[arguments.role](arguments)
     return EXIT_DONE
 
@@ -72,7 +72,10 @@ def _policy(arguments: argparse.Namespace) -> None:
 
     config, weights = _config(arguments), arguments.folder / files.WEIGHTS
     try:
-        eventloop.run(policy.serve_when_there(weights, config.policy, _address(arguments)))
+        serving = policy.serve_when_there(
+            weights, config.policy, _address(arguments), arguments.meter
+        )
+        eventloop.run(serving)
     except Unreachable as error:
         raise LeanStartError(str(error)) from None
 

@@ -59,6 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         shown = _table(run, said, hub, once=True)
         Console(width=None if sys.stdout.isatty() else 140).print(shown)
+        _print_not_elaborated(hub or audit)
         if audit is not None:
             _print_audit(audit)
     return EXIT_DONE if audit is None or audit.reconcile else EXIT_NO
@@ -201,6 +202,12 @@ def _headline(run: Run, state: str, hub: HubStatus | None) -> str:
     elif hub.trouble:
         parts.append(f"the hub is in trouble: {hub.trouble}")
     return " · ".join(parts)
+
+
+def _print_not_elaborated(told: HubStatus | Audit | None) -> None:
+    """Statements that Lean refuses, and why: the first of them."""
+    for theorem, reason in told.not_elaborated if told is not None else ():
+        print(f"not elaborated: {theorem}: {reason}")
 
 
 def _print_audit(audit: Audit) -> None:

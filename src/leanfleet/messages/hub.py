@@ -133,7 +133,8 @@ class WorkerStatus(Struct, frozen=True, array_like=True):
 
 
 class HubStatus(Struct, frozen=True, tag="hub_status"):
-    """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing."""
+    """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing;
+    `not_elaborated`: the first theorems whose statements do not elaborate, and why."""
 
     run: str
     epoch: int
@@ -146,6 +147,7 @@ class HubStatus(Struct, frozen=True, tag="hub_status"):
     version: int  # of the newest weights that a result has named
     trouble: str
     uptime_seconds: float
+    not_elaborated: tuple[tuple[str, str], ...] = ()
 
 
 HubRequest = TakeGames | GiveGames | SignOfLife | GetHubStatus

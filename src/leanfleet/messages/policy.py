@@ -148,6 +148,7 @@ class PolicyStatus(Struct, frozen=True, tag="policy_status"):
     refused_weights: int
     trouble: str  # the refusal of the newest weights, "" if they are served
     uptime_seconds: float
+    busy_seconds: float = 0.0  # that the engine was at work
 
 
 PolicyRequest = ProposeTactics | WriteProofs | GetPolicyStatus

@@ -115,6 +115,7 @@ class PolicyService:
             refused_weights=self.refused_weights,
             trouble=self.trouble,
             uptime_seconds=time.monotonic() - self._started,
+            busy_seconds=counts.seconds,
         )
 
     # --- answers ----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class EvaluationLine(Struct, frozen=True, kw_only=True):
     total: int
     errors: int = 0
     seconds: float = 0.0  # of the evaluation
-    run_seconds: float = 0.0  # since the first evaluation of the run began
+    run_seconds: float = 0.0  # that the run had been at work when the evaluation began
     folder: str = ""
 
 

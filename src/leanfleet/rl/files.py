@@ -5,6 +5,8 @@ config.yaml          the run's configuration, resolved
 theorems.jsonl       the run's theorems, as they were when it began; probe.jsonl: the probe's
 code.json            versions of what runs it
 fork.json            of a fork: what it goes on from, and by what its configuration differs
+hub.json             seconds that its hubs have been at work; earlier.json: of a fork, those of what it
+                     goes on from
 snapshot.json        the code and environment of its jobs of Slurm: code/ID, environment/ID; python is
                      the script that they start with (hpc/run_code.py)
 site.yaml            where it was launched last, other than here; jobs.json, tasks/ROLE.TASK.json,
@@ -31,7 +33,7 @@ from __future__ import annotations
 
 CONFIG, CODE = "config.yaml", "code.json"
 PROBE, FORK = "probe.jsonl", "fork.json"
-CLOCK = "hub.json"  # seconds that hubs of the run have been at work
+CLOCK, EARLIER = "hub.json", "earlier.json"
 KEYS, ENDPOINTS = "keys", "endpoints"
 JOURNAL, REPLAY = "journal", "replay"
 LEARNER, WEIGHTS, BEST = "learner", "weights", "best.json"

@@ -16,8 +16,9 @@ Pure: the time is an argument. Leases come from outside (`hpc.leases`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from leanfleet.messages import GameOutcome, GameResult
@@ -32,6 +33,10 @@ from leanfleet.rl.records import (
     LedgerState,
     PartsJudged,
 )
+
+MAX_STATEMENT_ERRORS = 1_000  # statements that do not elaborate, of which it is kept why
+MAX_ERROR = 300  # characters
+MAX_TOLD = 20  # of those
 
 
 class LeaseBook(Protocol):
@@ -108,6 +113,7 @@ class Ledger:
         self.parts: dict[
             str, tuple[Game, GameResult]
         ] = {}  # failed games with closed goals to judge
+        self.statement_errors: dict[int, str] = {}  # of theorems that do not elaborate
         self.tally = Tally()
         self.run, self.seed = "", 0
 
@@ -208,6 +214,8 @@ class Ledger:
                 self.tally.errors += 1
             case GameOutcome.REFUSED:
                 self.tally.not_elaborated += 1
+                if len(self.statement_errors) < MAX_STATEMENT_ERRORS:
+                    self.statement_errors.setdefault(game.theorem, _first_line(record.message))
         self._matchmaker.finished(game.theorem, record.outcome, disprove=game.disprove, late=late)
 
     def _judged(self, record: Judged) -> None:
@@ -237,6 +245,11 @@ class Ledger:
             self.tally.part_rows += len(record.rows)
             self.tally.rows += len(record.rows)
 
+    def not_elaborated(self, name: Callable[[int], str]) -> tuple[tuple[str, str], ...]:
+        """The first theorems whose statements do not elaborate, each with what was said of it first."""
+        first = islice(self.statement_errors.items(), MAX_TOLD)
+        return tuple((name(theorem), why) for theorem, why in first)
+
     # --- as plain values ------------------------------------------------------------------------------
 
     def state(self) -> LedgerState:
@@ -261,6 +274,7 @@ class Ledger:
             tally=vars(self.tally) | {"again": 0, "unknown": 0},
             open=list(self.leases.open()),
             ended=self.leases.ended(),
+            statement_errors=dict(self.statement_errors),
         )
 
     def restore(self, state: LedgerState, now: float) -> None:
@@ -275,4 +289,11 @@ class Ledger:
         }
         self.parts = {result.lease: (Game(*game), result) for game, result in state.parts}
         self.tally = Tally(**state.tally)
+        self.statement_errors = dict(state.statement_errors)
         self.leases.restore(state.open, state.ended, now)
+
+
+def _first_line(text: str) -> str:
+    """Of a stranger's message, in a form that a terminal can show."""
+    line = text.strip().split("\n", 1)[0][:MAX_ERROR]
+    return "".join(each if each.isprintable() else " " for each in line)

@@ -95,7 +95,11 @@ def _plots(story: Story, run: RunFiles) -> list[dict[str, Any]]:
     probe: dict[str, list[EvaluationLine]] = {}
     for line in run.evaluations:
         probe.setdefault(f"{line.split}, {line.simulations} simulations", []).append(line)
-    timed = probe if any(line.run_seconds > 0 for line in run.evaluations) else {}
+    timed = {  # of version 0 the run's clock may not yet go; other lines without a time are of old runs
+        label: [line for line in lines if line.run_seconds > 0 or not line.policy_version]
+        for label, lines in probe.items()
+        if any(line.run_seconds > 0 for line in lines)
+    }
     tiers = sorted(int(name) for kind, name in story.groups if kind == "tier")
     by_tier = [
         Line(f"tier {tier}", curves.rate(("tier", tier, "solved"), ("tier", tier, "games"), GAMES))
@@ -115,7 +119,7 @@ def _plots(story: Story, run: RunFiles) -> list[dict[str, Any]]:
         ),
         _plot(
             "Probe: solved against time",
-            "hours since the first evaluation began",
+            "hours that the run had been at work",
             [_probe_line(label, lines, _hours) for label, lines in timed.items()],
             percent=True,
         ),
@@ -208,7 +212,7 @@ def _rows(story: Story) -> tuple[list[dict[str, Any]], int]:
     total = len(story.ledger.matchmaker.records)
     chosen = list(range(total))
     if total > MAX_ROWS:
-        chosen = sorted(story.told)[:MAX_ROWS]
+        chosen = sorted(story.told.keys() | story.ledger.statement_errors.keys())[:MAX_ROWS]
     return [_row(story, theorem) for theorem in chosen], total - len(chosen)
 
 
@@ -223,6 +227,7 @@ def _row(story: Story, theorem: int) -> dict[str, Any]:
         "name": story.name(theorem),
         "source": statement.source if statement else "",
         "standing": str(story.standing(theorem)),
+        "reason": story.ledger.statement_errors.get(theorem, ""),  # why it does not elaborate
         "attempts": record.attempts,
         "proofs": record.proofs,
         "shortest": told.length if told and told.length else None,

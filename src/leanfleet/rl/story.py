@@ -172,7 +172,7 @@ class Story:
             case GameOutcome.FAILED:
                 self._decided(game, record, solved=False)
             case GameOutcome.PROVED | GameOutcome.REFUSED:
-                pass  # a claim is decided by its verdict; a statement that does not elaborate, never
+                pass  # a verdict decides a claim; the ledger keeps why a statement does not elaborate
 
     def _verdict(self, ledger: Ledger, record: Judged) -> None:
         claim = ledger.claims.get(record.lease)

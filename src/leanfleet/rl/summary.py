@@ -18,6 +18,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
     books = accounts(story.ledger) if story.ledger else {}
     matchmaker = story.ledger.matchmaker if story.ledger else None
     standings = matchmaker.counts() if matchmaker else {}
+    refused = story.ledger.not_elaborated(story.name) if story.ledger else ()
     proved = [told for told in story.told.values() if told.length is not None]
     begun = story.begun
     return {
@@ -49,6 +50,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "accounts": books,
         "checks": checks(story, run),
         "standings": {str(name): count for name, count in standings.items()},
+        "not_elaborated": [{"theorem": name, "reason": reason} for name, reason in refused],
         "eval": [
             {name: getattr(line, name) for name in EVALUATION_FIELDS} for line in run.evaluations
         ],
@@ -132,11 +134,12 @@ def checks(story: Story, run: RunFiles) -> list[dict[str, Any]]:
 def _stages(story: Story, run: RunFiles) -> dict[str, dict[str, float | None]]:
     """Wall and CPU seconds by stage; None: not told by the files of the run.
 
-    search and lean: wall seconds are summed over games, which run side by side. CPU seconds are those of
+    search and lean: wall seconds are summed over games, which run side by side; policy: those in which
+    an engine was at work, summed over engines. CPU seconds are those of
     the role's processes, with verdicts in lean's; of evaluation those of its Lean where its processes
     were not measured.
     """
-    evaluated = [line.seconds for line in run.evaluations]
+    evaluated, policy = [line.seconds for line in run.evaluations], run.busy.get("policy")
 
     def cpu(role: str, otherwise: float | None = None) -> float | None:
         found = run.cpu.get(role, otherwise)
@@ -146,7 +149,7 @@ def _stages(story: Story, run: RunFiles) -> dict[str, dict[str, float | None]]:
         "hub": {"wall": run.hub_seconds, "cpu": cpu("hub")},
         "search": {"wall": round(story.search_seconds, 1), "cpu": cpu("prover")},
         "lean": {"wall": round(story.lean_seconds, 1), "cpu": cpu("lean")},
-        "policy": {"wall": None, "cpu": cpu("policy")},
+        "policy": {"wall": None if policy is None else round(policy, 1), "cpu": cpu("policy")},
         "training": {"wall": round(run.training.seconds, 1), "cpu": cpu("learner")},
         "evaluation": {
             "wall": round(sum(evaluated), 1),

@@ -5,6 +5,7 @@ A file that is not there yet is nothing; a damaged one is a note in the report, 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class _Metered(Struct):
 
     name: str
     cpu_seconds: float
+    busy_seconds: float | None = None
 
 
 class _Evaluation(Struct):
@@ -98,6 +100,7 @@ class RunFiles:
     evaluations: list[EvaluationLine]
     evaluation_cpu: float  # seconds of Lean processes, in all evaluations
     cpu: dict[str, float]  # seconds by role, of all its processes so far
+    busy: dict[str, float]  # the same of roles that tell how long they were at work
     training: Training
     best: int | None  # version of the weights
     over: str | None  # why; None while it goes on
@@ -130,6 +133,7 @@ def read_run(folder: Path) -> RunFiles:
     best = lenient(lambda: _small(folder / files.WEIGHTS / files.BEST, _Best), None)
     over = lenient(lambda: _small(folder / files.OVER, _Over), None)
     clock = lenient(lambda: _small(folder / files.CLOCK, _Clock), None)
+    cpu, busy = lenient(lambda: _metered(folder / files.CPU), ({}, {}))
     return RunFiles(
         folder=folder,
         config=config,
@@ -140,7 +144,8 @@ def read_run(folder: Path) -> RunFiles:
         evaluation_cpu=sum(
             lenient(lambda line=line: _lean_cpu(folder, line), 0.0) for line in evaluations
         ),
-        cpu=lenient(lambda: _cpu(folder / files.CPU), {}),
+        cpu=cpu,
+        busy=busy,
         training=read_training(folder / files.LEARNER / RECORD),
         best=best.version if best else None,
         over=over.reason if over else None,
@@ -148,6 +153,16 @@ def read_run(folder: Path) -> RunFiles:
         code=lenient(lambda: _code(folder / files.CODE), {}),
         notes=notes,
     )
+
+
+def seconds_at_work(folder: Path) -> float:
+    """Of the run's hubs, and of those of what a fork goes on from; what can't be read counts as 0."""
+    total = 0.0
+    for name in (files.CLOCK, files.EARLIER):
+        with contextlib.suppress(ValueError, OSError):
+            found = _small(folder / name, _Clock)
+            total += found.seconds if found is not None else 0.0
+    return total
 
 
 def read_training(path: Path) -> Training:
@@ -210,15 +225,19 @@ def _code(path: Path) -> dict[str, str]:
     return found
 
 
-def _cpu(folder: Path) -> dict[str, float]:
-    """CPU seconds by role; what was not measured is missing."""
-    found: dict[str, float] = {}
+def _metered(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU seconds by role, and seconds at work; what was not measured is missing."""
+    cpu: dict[str, float] = {}
+    busy: dict[str, float] = {}
     for path in sorted(folder.glob("*.json")):
         said = _small(path, _Metered)
-        if said is not None and math.isfinite(said.cpu_seconds):
-            role = said.name.split(".")[0]
-            found[role] = found.get(role, 0.0) + max(0.0, said.cpu_seconds)
-    return found
+        if said is None:
+            continue
+        role = said.name.split(".")[0]
+        for sums, seconds in ((cpu, said.cpu_seconds), (busy, said.busy_seconds)):
+            if seconds is not None and math.isfinite(seconds):
+                sums[role] = sums.get(role, 0.0) + max(0.0, seconds)
+    return cpu, busy
 
 
 def _lean_cpu(folder: Path, line: EvaluationLine) -> float:

@@ -27,6 +27,7 @@ from leanfleet.rl import files
 from leanfleet.rl.config import ProbeConfig, RunConfig, load_run_config
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
 from leanfleet.rl.theorems import read_probe
+from leanfleet.rl.told import seconds_at_work
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles import policies
 from leanfleet.roles.serving import stop_signal
@@ -84,7 +85,7 @@ async def _evaluate(
     report: Reporter,
 ) -> None:
     """One version, from beginning to its line."""
-    began = time.monotonic()
+    began, at_work = time.monotonic(), seconds_at_work(folder)
     out = folder / files.EVALUATIONS / f"v{version:06}"
     settings = Settings(
         simulations=probe.simulations,
@@ -118,6 +119,7 @@ async def _evaluate(
         total=len(benchmark.theorems),
         errors=summary["counts"]["errors"],
         seconds=round(time.monotonic() - began, 1),
+        run_seconds=round(at_work, 1),
         folder=str(out.relative_to(folder)),
     )
     add_line(folder, line)

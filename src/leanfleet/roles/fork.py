@@ -2,9 +2,10 @@
 
 What goes along: the journal (all games, so the matchmaker knows what it knew), the replay, and the
 learner's work. Where the training is configured as before, that is its checkpoints, weights and
-evaluations: it goes on as if nothing had happened. Else its newest weights, which the fork begins with
-as v0, with a new optimiser. What stays behind: keys, logs, clocks, why the run was over. The old run is
-only read. RUN/fork.json says what was forked, and by what the configurations differ.
+evaluations, with the time that they took (earlier.json): it goes on as if nothing had happened. Else its
+newest weights, which the fork begins with as v0, with a new optimiser. What stays behind: keys, logs,
+clocks, why the run was over. The old run is only read. RUN/fork.json says what was forked, and by what
+the configurations differ.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from hpc import run_folder
-from hpc.files import read_json
+from hpc.files import read_json, write_json
 from leanfleet.config import dump_config
 from leanfleet.evaluate.results import THEOREMS
 from leanfleet.policies.versions import newest
@@ -27,6 +28,7 @@ from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig
 from leanfleet.rl.learner import train_config
 from leanfleet.rl.published import path_of
+from leanfleet.rl.told import seconds_at_work
 from leanfleet.roles.begin import Run, begin, open_run
 from leanfleet.theorems.named import named
 from leanfleet.theorems.shipped import lines
@@ -143,6 +145,7 @@ def _carry(made: Plan, path: Path) -> None:
     if made.forked.continues:
         for name in (files.LEARNER, files.WEIGHTS, files.EVALUATIONS):
             _copy(source / name, path / name, _link)
+        write_json(path / files.EARLIER, {"seconds": seconds_at_work(source)})
     elif made.forked.weights is not None:
         start = path_of(source / files.WEIGHTS, made.forked.weights)
         (path / files.WEIGHTS).mkdir(exist_ok=True)

@@ -287,6 +287,9 @@ class Reception:
             version=self._version,
             trouble=str(trouble) if trouble else "",
             uptime_seconds=round(uptime, 1),
+            not_elaborated=self._hub.ledger.not_elaborated(
+                lambda theorem: self._hub.theorems[theorem].name
+            ),
         )
 
     def check(self) -> None:

@@ -39,6 +39,7 @@ from leanfleet.roles.serving import (
 )
 
 if TYPE_CHECKING:
+    from hpc.meter import Meter
     from leanfleet.config import PolicyConfig
     from leanfleet.policies.service import PolicyService
 
@@ -76,18 +77,26 @@ def balanced(started: PolicyService) -> Ask:
 
 
 async def serve(
-    folder: Path, config: PolicyConfig, address: Address, *, follow_seconds: float = 2.0
+    folder: Path,
+    config: PolicyConfig,
+    address: Address,
+    meter: Meter | None = None,
+    *,
+    follow_seconds: float = 2.0,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what runs and returns.
 
-    Where `folder` holds versions of weights, newer ones are served as they come. Raises ValueError
-    for unfit weights, address or keys; Unreachable when the engine fails.
+    Where `folder` holds versions of weights, newer ones are served as they come. `meter` is told how
+    long the engine was at work. Raises ValueError for unfit weights, address or keys; Unreachable when
+    the engine fails.
     """
     from leanfleet.policies.follow import Follower
 
     stopped = stop_signal()
     keys = server_keys(address)
     async with service(folder, config) as started:
+        if meter is not None:
+            meter.busy = lambda: started.status().busy_seconds
 
         async def answer(peer: bytes, payload: bytes) -> bytes:
             return await handle(started, payload)
@@ -106,13 +115,15 @@ async def serve(
                 await asyncio.gather(follower, return_exceptions=True)
 
 
-async def serve_when_there(folder: Path, config: PolicyConfig, address: Address) -> None:
+async def serve_when_there(
+    folder: Path, config: PolicyConfig, address: Address, meter: Meter | None = None
+) -> None:
     """The same from the first version of the weights on: a run begins without any."""
     stopped = stop_signal()
     while newest(folder) is None and not stopped.is_set():
         await asyncio.sleep(1.0)
     if not stopped.is_set():
-        await serve(folder, config, address)
+        await serve(folder, config, address, meter)
 
 
 def _check(started: PolicyService) -> None:

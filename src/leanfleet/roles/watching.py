@@ -36,12 +36,13 @@ async def hub_status(folder: Path, seconds: float = ASK_SECONDS) -> HubStatus | 
 @dataclass(frozen=True)
 class Audit:
     """Whether a run's counts add up. `problems`: what does not; empty when all is well. `notes`: what
-    a killed hub left for the next one to do."""
+    a killed hub left for the next one to do. `not_elaborated`: theorems, and why; the first of them."""
 
     counts: dict[str, int]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     source: str  # of the counts
+    not_elaborated: tuple[tuple[str, str], ...] = ()
 
     @property
     def reconcile(self) -> bool:
@@ -52,7 +53,8 @@ def audit_of_status(status: HubStatus) -> Audit:
     """By a hub at work."""
     counts = {name: value for name, value in status.counts.items() if name != "reconcile"}
     problems = () if status.counts.get("reconcile") else (_SUMS,)
-    return Audit(counts, problems, (), f"the hub (epoch {status.epoch})")
+    source = f"the hub (epoch {status.epoch})"
+    return Audit(counts, problems, (), source, status.not_elaborated)
 
 
 _SUMS = (
@@ -96,7 +98,8 @@ def audit_of_journal(folder: Path, config: RunConfig) -> Audit:
     _replay(folder, rows, problems, notes)
     _proofs(folder, improved, problems, notes)
     plain = {name: int(value) for name, value in counts.items()}
-    return Audit(plain, tuple(problems), tuple(notes), "the journal")
+    refused = ledger.not_elaborated(lambda theorem: theorems[theorem].name)
+    return Audit(plain, tuple(problems), tuple(notes), "the journal", refused)
 
 
 def _replay(folder: Path, rows: list[int], problems: list[str], notes: list[str]) -> None:
