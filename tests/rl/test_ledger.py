@@ -167,6 +167,27 @@ def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_a
     assert ledger.matchmaker.standing(0) is Standing.MASTERED
 
 
+def test_a_quarantine_keeps_its_reason_until_a_game_comes_to_an_end():
+    ledger, _ = begun(1)
+
+    def game(id: str, outcome: GameOutcome, message: str) -> None:
+        ledger.apply(Leased(id, int(id), 0, False, 8, "w"), 0.0)
+        ledger.apply(GameResult(id, outcome, message=message), 0.0)
+
+    ledger.apply(Leased("9", 9, 0, False, 8, "slow"), 0.0)
+    ledger.apply(Expired("9"), 0.0)
+    for number in range(CONFIG.quarantine):
+        assert ledger.reasons == {}
+        game(str(number), GameOutcome.ERROR, f"crash: {number} " + "x" * 1000)
+    assert ledger.matchmaker.standing(0) is Standing.QUARANTINED
+    assert ledger.reasons[0].startswith("crash: 2 x") and len(ledger.reasons[0]) == 300
+    again = new(1)
+    again.restore(ledger.state(), 0.0)
+    assert plain(again) == plain(ledger) and again.reasons == ledger.reasons
+    ledger.apply(GameResult("9", GameOutcome.FAILED), 0.0)  # late
+    assert ledger.reasons == {} and ledger.matchmaker.standing(0) is Standing.UNDECIDED
+
+
 def test_records_of_another_run():
     ledger, journal = begun()
     other = Ledger("another hash", 4, CONFIG, Leases(10.0))

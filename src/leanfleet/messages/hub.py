@@ -116,8 +116,16 @@ class WorkerStatus(Struct, frozen=True, array_like=True):
     silent_seconds: float
 
 
+class QuarantinedTheorem(Struct, frozen=True, array_like=True):
+    """One that is attempted no more: every attempt met a machine's error. What the last one said."""
+
+    name: str
+    reason: str
+
+
 class HubStatus(Struct, frozen=True, tag="hub_status"):
-    """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing."""
+    """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing;
+    `quarantined`: the first of them, by name."""
 
     run: str
     epoch: int
@@ -130,6 +138,7 @@ class HubStatus(Struct, frozen=True, tag="hub_status"):
     version: int  # of the newest weights that a result has named
     trouble: str
     uptime_seconds: float
+    quarantined: tuple[QuarantinedTheorem, ...] = ()
 
 
 HubRequest = TakeGames | GiveGames | SignOfLife | GetHubStatus

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from leanfleet.messages import GameOutcome, GameResult
-from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig
+from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig, Standing
 from leanfleet.rl.records import (
     Begun,
     Entry,
@@ -32,6 +32,9 @@ from leanfleet.rl.records import (
     LedgerState,
     PartsJudged,
 )
+
+MAX_REASONS = 1_000  # quarantined theorems of which it is known why
+MAX_REASON = 300  # characters
 
 
 class LeaseBook(Protocol):
@@ -106,6 +109,7 @@ class Ledger:
         self.parts: dict[
             str, tuple[Game, GameResult]
         ] = {}  # failed games with closed goals to judge
+        self.reasons: dict[int, str] = {}  # quarantined theorems → what their last error said
         self.tally = Tally()
         self.run, self.seed = "", 0
 
@@ -207,6 +211,7 @@ class Ledger:
             case GameOutcome.REFUSED:
                 self.tally.not_elaborated += 1
         self._matchmaker.finished(game.theorem, record.outcome, disprove=game.disprove, late=late)
+        self._note_quarantine(game.theorem, record.message)
 
     def _judged(self, record: Judged) -> None:
         claim = self.claims.pop(record.lease, None)
@@ -224,6 +229,14 @@ class Ledger:
         self._matchmaker.finished(
             game.theorem, result, disprove=game.disprove, length=record.length, late=late
         )
+        self._note_quarantine(game.theorem)
+
+    def _note_quarantine(self, theorem: int, why: str = "") -> None:
+        """After a game of it: one without an error ends the quarantine."""
+        if self._matchmaker.standing(theorem) is not Standing.QUARANTINED:
+            self.reasons.pop(theorem, None)
+        elif theorem in self.reasons or len(self.reasons) < MAX_REASONS:
+            self.reasons[theorem] = why[:MAX_REASON]
 
     def _parts_judged(self, record: PartsJudged) -> None:
         if self.parts.pop(record.lease, None) is not None:
@@ -256,6 +269,7 @@ class Ledger:
             tally=vars(self.tally) | {"again": 0, "unknown": 0},
             open=list(self.leases.open()),
             ended=self.leases.ended(),
+            reasons=dict(self.reasons),
         )
 
     def restore(self, state: LedgerState, now: float) -> None:
@@ -269,5 +283,6 @@ class Ledger:
             result.lease: (Game(*game), result, late) for game, result, late in state.claims
         }
         self.parts = {result.lease: (Game(*game), result) for game, result in state.parts}
+        self.reasons = dict(state.reasons)
         self.tally = Tally(**state.tally)
         self.leases.restore(state.open, state.ended, now)

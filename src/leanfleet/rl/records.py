@@ -89,6 +89,7 @@ class LedgerState(Struct, frozen=True, forbid_unknown_fields=True):
     tally: dict[str, int]
     open: list[tuple[str, str]]  # leases and their workers
     ended: tuple[dict[str, bytes], dict[str, str]]
+    reasons: dict[int, str] = {}  # of quarantined theorems
 
 
 class HubState(Struct, frozen=True, forbid_unknown_fields=True):

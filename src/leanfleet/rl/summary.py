@@ -49,6 +49,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "accounts": books,
         "checks": checks(story, run),
         "standings": {str(name): count for name, count in standings.items()},
+        "quarantined": quarantined(story),
         "eval": [
             {name: getattr(line, name) for name in EVALUATION_FIELDS} for line in run.evaluations
         ],
@@ -65,6 +66,21 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "versions": run.code,
         "seconds": _stages(story, run),
     }
+
+
+def quarantined(story: Story) -> list[dict[str, Any]]:
+    """The theorems that are attempted no more since machines failed at them, and what failed last."""
+    if story.ledger is None or story.ledger.matchmaker is None:
+        return []
+    records = story.ledger.matchmaker.records
+    return [
+        {
+            "theorem": story.name(theorem),
+            "errors_in_a_row": records[theorem].errors_in_a_row,
+            "reason": reason,
+        }
+        for theorem, reason in sorted(story.ledger.reasons.items())
+    ]
 
 
 def cost(sums: Sums) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from leanfleet.messages import (
     HubRequest,
     HubStatus,
     Offers,
+    QuarantinedTheorem,
     SignOfLife,
     TakeGames,
     WorkerStatus,
@@ -70,6 +71,7 @@ REPLY_SECONDS = 30.0
 SNAPSHOT_RECORDS = 100_000  # of the journal: what a restart reads at most, but for bursts
 LEASE_SEARCHES = 2  # times the longest search, and a lease ends though its worker lives
 LOOK_SECONDS = 1.0  # between two looks at what ends the run
+QUARANTINED = 20  # theorems that a status names
 LEAN_PATIENCE_SECONDS = 600.0  # a claim waits: nothing else can be done with it
 LAST_SECONDS = 90.0  # that the last claims of a run get to be judged
 LEFT_SECONDS = 900.0  # and that they get by `leanfleet resume`
@@ -292,6 +294,10 @@ class Reception:
             version=self._version,
             trouble=str(trouble) if trouble else "",
             uptime_seconds=round(uptime, 1),
+            quarantined=tuple(
+                QuarantinedTheorem(self._hub.theorems[theorem].name, reason)
+                for theorem, reason in sorted(self._hub.ledger.reasons.items())[:QUARANTINED]
+            ),
         )
 
     def check(self) -> None:
