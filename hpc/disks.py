@@ -1,13 +1,16 @@
-"""What kind of disk a folder is on, by the list of mounts; whether other machines may see it."""
+"""What kind of disk a folder is on, by the list of mounts; whether other machines may see it; whether it
+is full."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mounts")
 # Disks of one machine. It may share them out all the same, so that this is a hint and no verdict.
 OWN = frozenset({"btrfs", "ext2", "ext3", "ext4", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
+FULL_BYTES = 16 << 20  # free, and less: whoever failed to write has freed some already
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -40,3 +43,11 @@ def existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def is_full(path: Path) -> bool:
+    """Whether what fails there now may fail for want of room."""
+    try:
+        return shutil.disk_usage(existing(path)).free < FULL_BYTES
+    except OSError:
+        return False

@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpc import launched
+from hpc import disks, launched
 from hpc.journal import Journal
 from hpc.leases import Leases
 from hpc.run_lock import alone_in
 from leanfleet import cli
+from leanfleet.commands import role
 from leanfleet.config import parse
 from leanfleet.evaluate.content import content_hash
 from leanfleet.messages import GameOutcome, GameResult
@@ -236,6 +237,28 @@ def launch(run):
 
 def _says(folder: Path) -> str:
     return (folder / "notes").read_text()
+
+
+def test_a_mistake_on_a_full_disk_is_none(run, monkeypatch, capsys):
+    def fails(arguments):
+        raise ValueError("eval.jsonl: No space left on device")
+
+    monkeypatch.setitem(role._ROLES, "evaluator", fails)
+    assert cli.main(["role", "evaluator", str(run.path)]) == 2
+    monkeypatch.setattr(disks, "is_full", lambda path: True)
+    assert cli.main(["role", "evaluator", str(run.path)]) == 4
+    assert "the disk is full: eval.jsonl" in capsys.readouterr().err
+
+
+def test_status_names_the_theorems_that_are_quarantined(run, capsys):
+    """Without a hub, those of the last report."""
+    told = [{"theorem": f"t{n}", "errors_in_a_row": 3, "reason": "crash: [b]"} for n in range(7)]
+    (run.path / files.SUMMARY).write_text(json.dumps({"quarantined": told}))
+    assert cli.main(["status", str(run.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["quarantined"]["t6"] == "crash: [b]"
+    assert cli.main(["status", str(run.path)]) == 0
+    said = capsys.readouterr().out
+    assert "quarantined: t4: crash: [b]\n" in said and "t5" not in said and "and more" in said
 
 
 def test_status_shows_each_role(launch, run, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from hpc import disks
 
@@ -30,3 +31,9 @@ def test_the_nearest_mount_decides():
 def test_this_machine_s(tmp_path):
     assert disks.existing(tmp_path / "a" / "b") == tmp_path
     assert disks.kind(tmp_path / "not" / "there") == disks.kind(tmp_path) != ""
+
+
+def test_full_is_what_has_next_to_no_room(tmp_path, monkeypatch):
+    assert not disks.is_full(tmp_path / "not" / "there")
+    monkeypatch.setattr(disks.shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert disks.is_full(tmp_path)

@@ -12,7 +12,7 @@ from ledger_support import plain
 
 from hpc.leases import Leases
 from leanfleet.messages import GameOutcome, GameResult
-from leanfleet.rl.ledger import MAX_ERROR, MAX_TOLD, Ledger
+from leanfleet.rl.ledger import MAX_REASON, MAX_TOLD, Ledger
 from leanfleet.rl.matchmaker import MatchmakerConfig, Standing
 from leanfleet.rl.records import (
     Expired,
@@ -167,6 +167,27 @@ def test_a_late_proof_of_an_expired_lease_counts_though_the_theorem_was_leased_a
     assert ledger.matchmaker.standing(0) is Standing.MASTERED
 
 
+def test_a_quarantine_keeps_its_reason_until_a_game_comes_to_an_end():
+    ledger, _ = begun(1)
+
+    def game(id: str, outcome: GameOutcome, message: str) -> None:
+        ledger.apply(Leased(id, int(id), 0, False, 8, "w"), 0.0)
+        ledger.apply(GameResult(id, outcome, message=message), 0.0)
+
+    ledger.apply(Leased("9", 9, 0, False, 8, "slow"), 0.0)
+    ledger.apply(Expired("9"), 0.0)
+    for number in range(CONFIG.quarantine):
+        assert ledger.reasons == {}
+        game(str(number), GameOutcome.ERROR, f"crash: {number} " + "x" * 1000)
+    assert ledger.matchmaker.standing(0) is Standing.QUARANTINED
+    assert ledger.reasons[0].startswith("crash: 2 x") and len(ledger.reasons[0]) == 300
+    again = new(1)
+    again.restore(ledger.state(), 0.0)
+    assert plain(again) == plain(ledger) and again.reasons == ledger.reasons
+    ledger.apply(GameResult("9", GameOutcome.FAILED), 0.0)  # late
+    assert ledger.reasons == {} and ledger.matchmaker.standing(0) is Standing.UNDECIDED
+
+
 def test_records_of_another_run():
     ledger, journal = begun()
     other = Ledger("another hash", 4, CONFIG, Leases(10.0))
@@ -184,10 +205,10 @@ def test_why_a_statement_does_not_elaborate_is_kept_of_its_first_game():
         record = leased(ledger, f"a{number}", "w", 0.0)
         text = f"\nstatement: {record.theorem}\x1b[2J{'x' * 1000}\nand more"
         ledger.apply(GameResult(record.lease, GameOutcome.REFUSED, message=text), 1.0)
-    told = dict(ledger.not_elaborated(str))
+    told = dict(ledger.left_out(Standing.REFUSED, str))
     assert len(told) == MAX_TOLD < ledger.tally.not_elaborated == 30
     for theorem, reason in told.items():
-        assert reason.startswith(f"statement: {theorem} [2Jxxx") and len(reason) <= MAX_ERROR
+        assert reason.startswith(f"statement: {theorem} [2Jxxx") and len(reason) <= MAX_REASON
         assert ledger.matchmaker.standing(int(theorem)) is Standing.REFUSED
     late = ledger.reserve("late", "w")
     ledger.apply(late, 2.0)
@@ -196,10 +217,10 @@ def test_why_a_statement_does_not_elaborate_is_kept_of_its_first_game():
     ledger.apply(again, 21.0)
     for lease, message in (("again", "first"), ("late", "second")):
         ledger.apply(GameResult(lease, GameOutcome.REFUSED, message=message), 22.0)
-    assert ledger.statement_errors[late.theorem] == "first"
+    assert ledger.reasons[late.theorem] == "first"
     kept = new(40)
     kept.restore(msgspec.msgpack.decode(plain(ledger), type=LedgerState), 0.0)
-    assert kept.not_elaborated(str) == ledger.not_elaborated(str)
+    assert kept.left_out(Standing.REFUSED, str) == ledger.left_out(Standing.REFUSED, str)
     older = msgspec.to_builtins(ledger.state())
-    del older["statement_errors"]  # as an earlier version wrote it
-    assert msgspec.convert(older, LedgerState, strict=False).statement_errors == {}
+    del older["reasons"]  # as an earlier version wrote it
+    assert msgspec.convert(older, LedgerState, strict=False).reasons == {}

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from leanfleet.config import dump_config
+from leanfleet.evaluate.results import THEOREMS
 from leanfleet.model.folder import check_manifest
 from leanfleet.policies.versions import versions
 from leanfleet.rl import files
@@ -88,6 +89,7 @@ class Running:
         self.folder = folder
         folder.mkdir()
         (folder / files.CONFIG).write_text(dump_config(settings))
+        shutil.copy(settings.theorems, folder / THEOREMS)  # the run's own: nothing reads the other
         self.replay = Replay(folder / files.REPLAY, epoch=1)
 
     def add(self, found: list[Transition]) -> None:

@@ -200,6 +200,23 @@ def test_a_theorem_both_proved_and_disproved_is_an_alarm(tmp_path):
     assert "The verdict can't be trusted" in render(story, run, summary).replace("&#39;", "'")
 
 
+def test_a_quarantined_theorem_is_named_with_the_reason(tmp_path):
+    entries = [Begun("made", "x", 2, 1)]
+    for number in range(MatchmakerConfig().quarantine):
+        lease = f"1-{number}"
+        entries.append(Leased(lease, number, 1, False, 1, "w"))
+        entries.append(GameResult(lease, GameOutcome.ERROR, message=f"crash: {HOSTILE}"))
+    (tmp_path / files.CONFIG).write_text(CONFIG)
+    run = read_run(tmp_path)
+    story = story_of(entries, theorems(2))
+    summary = summarise(story, run)
+    (found,) = summary["quarantined"]
+    assert found == {"theorem": "t1", "errors_in_a_row": 3, "reason": f"crash: {HOSTILE}"}
+    page = Page(render(story, run, summary))
+    assert page.open == [] and page.tags.count("script") == 1 and "img" not in page.tags
+    assert f"crash: {HOSTILE}" in page.text.partition("Quarantined")[2]
+
+
 # --- what the story keeps -------------------------------------------------------------------------
 
 

@@ -154,3 +154,18 @@ async def test_busy_is_said_as_busy(tmp_path):
                 await ask(desk, message)
             assert busy.value.retry_after_seconds > 0
         assert hub.ledger.leases.holder(two) == "world"  # nothing was kept, nothing was lost
+
+
+async def test_a_status_names_the_theorems_that_are_quarantined(tmp_path):
+    async with started(tmp_path, lease_seconds=50.0) as hub:
+        desk = reception(hub, tmp_path)
+        games = hub.ledger.games
+        while not (status := desk.status()).quarantined:
+            assert status.standings["quarantined"] == 0
+            (lease,) = await taken(desk, "world", 1)
+            message = "crash: the process died" if games[lease].theorem == 3 else ""
+            outcome = GameOutcome.ERROR if message else GameOutcome.FAILED
+            await ask(desk, GiveGames("world", (GameResult(lease, outcome, message=message),)))
+        assert status.standings["quarantined"] == 1
+        (found,) = status.quarantined
+        assert found == (hub.theorems[3].name, "crash: the process died")

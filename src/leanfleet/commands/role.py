@@ -32,14 +32,22 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hpc import disks
     from hpc.meter import metered
+    from leanfleet.lean.environment import LeanStartError
     from leanfleet.rl import files
 
     if not (arguments.folder / files.CONFIG).is_file():
         raise ValueError(f"{arguments.folder} is no run: there is no {files.CONFIG} in it")
     name = f"{arguments.role}.{arguments.task}.{arguments.attempt}"
     with metered(arguments.folder / files.CPU, name) as arguments.meter:
-        _ROLES[arguments.role](arguments)
+        try:
+            _ROLES[arguments.role](arguments)
+        except ValueError as error:
+            if not disks.is_full(arguments.folder):
+                raise
+            # Nobody made a mistake: whoever looks after this process starts it again.
+            raise LeanStartError(f"the disk is full: {error}") from None
     return EXIT_DONE
 
 

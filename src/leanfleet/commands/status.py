@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_NO = 0, 1
 WATCH_SECONDS, WATCH_SLURM_SECONDS = 2.0, 10.0
+QUARANTINED = 5  # theorems that are named
 
 _EXAMPLES = """\
   leanfleet status runs/learn
@@ -113,7 +114,8 @@ def _table(
         look = _cluster_status.look(run)
         headline = _headline(run, look.headline, hub)
         spent = _cluster_status.used(run.path) if once else None
-        return _cluster_status.table(look, _does(run, hub), headline, spent)
+        shown = _cluster_status.table(look, _does(run, hub), headline, spent)
+        return Group(shown, *map(Text, _quarantined_lines(run, hub)))
     table = Table("role", "running", "lost", "restarts", "what it does", "last error")
     for row in _roles(run, said, hub):
         table.add_row(
@@ -124,7 +126,8 @@ def _table(
             Text(row["does"]),
             Text(row["error"]),
         )
-    return Group(Text(_headline(run, _state(said), hub)), table)
+    lines = map(Text, _quarantined_lines(run, hub))
+    return Group(Text(_headline(run, _state(said), hub)), table, *lines)
 
 
 def _roles(run: Run, said: Launched | None, hub: HubStatus | None) -> list[dict[str, Any]]:
@@ -178,6 +181,26 @@ def _does(run: Run, hub: HubStatus | None) -> dict[str, str]:
         f"{len(stale)} stale workers"
     )
     return found
+
+
+def _quarantined(run: Run, hub: HubStatus | None) -> list[tuple[str, str]]:
+    """The first theorems that are attempted no more, with the reason: by the hub, else by what the run's
+    last report has found in its journal."""
+    if hub is not None:
+        return list(hub.quarantined)
+    from leanfleet.rl import files
+
+    try:
+        found = json.loads((run.path / files.SUMMARY).read_bytes()).get("quarantined", ())
+    except (OSError, ValueError):
+        return []
+    return [(each["theorem"], each["reason"]) for each in found]
+
+
+def _quarantined_lines(run: Run, hub: HubStatus | None) -> list[str]:
+    found = _quarantined(run, hub)
+    lines = [f"quarantined: {name}: {reason}"[:300] for name, reason in found[:QUARANTINED]]
+    return lines + (["… and more: leanfleet report names them"] if found[QUARANTINED:] else [])
 
 
 def _state(said: Launched | None) -> str:
@@ -240,6 +263,7 @@ def _row(
         "roles": _roles(run, said, hub),
         "tasks": msgspec.to_builtins(said.tasks) if said is not None else [],
         "hub": msgspec.to_builtins(hub),
+        "quarantined": dict(_quarantined(run, hub)),
     }
     if _on_slurm(run):
         from leanfleet.commands import _cluster_status

@@ -13,6 +13,8 @@ message says who produces it, who consumes it, and what happens when it is lost 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -173,29 +175,37 @@ def encode(message: Struct) -> bytes:
 
 def decode_request(data: bytes) -> Request:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no request."""
-    return _requests.decode(data)
+    return _decoded(_requests, data)
 
 
 def decode_reply(data: bytes) -> Reply:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no reply."""
-    return _replies.decode(data)
+    return _decoded(_replies, data)
 
 
 def decode_policy_request(data: bytes) -> PolicyRequest:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no request to a policy."""
-    return _policy_requests.decode(data)
+    return _decoded(_policy_requests, data)
 
 
 def decode_policy_reply(data: bytes) -> PolicyReply:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no reply of a policy."""
-    return _policy_replies.decode(data)
+    return _decoded(_policy_replies, data)
 
 
 def decode_hub_request(data: bytes) -> HubRequest:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no request to the hub."""
-    return _hub_requests.decode(data)
+    return _decoded(_hub_requests, data)
 
 
 def decode_hub_reply(data: bytes) -> HubReply:
     """Raises msgspec.MsgspecError (a ValueError) on bytes that are no reply of the hub."""
-    return _hub_replies.decode(data)
+    return _decoded(_hub_replies, data)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    """msgspec raises something else for text that is no UTF-8, and for values without a bottom."""
+    try:
+        return decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

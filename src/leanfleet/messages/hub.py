@@ -134,7 +134,7 @@ class WorkerStatus(Struct, frozen=True, array_like=True):
 
 class HubStatus(Struct, frozen=True, tag="hub_status"):
     """Hub → anyone. `counts`: `leanfleet.rl.hub.accounts`; `standings`: theorems by standing;
-    `not_elaborated`: the first theorems whose statements do not elaborate, and why."""
+    `quarantined`, `not_elaborated`: the first of those, each with what was said of it."""
 
     run: str
     epoch: int
@@ -147,6 +147,7 @@ class HubStatus(Struct, frozen=True, tag="hub_status"):
     version: int  # of the newest weights that a result has named
     trouble: str
     uptime_seconds: float
+    quarantined: tuple[tuple[str, str], ...] = ()
     not_elaborated: tuple[tuple[str, str], ...] = ()
 
 

@@ -14,6 +14,7 @@ _Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Longest = Annotated[int, Meta(ge=0, le=2**20)]
 _StateText = Annotated[str, Meta(max_length=2**20)]
 _Candidate = Annotated[str, Meta(max_length=4096)]
+_Count = Annotated[int, Meta(ge=0, le=2**40)]
 
 
 class Drawing(Struct, frozen=True, array_like=True):
@@ -60,7 +61,7 @@ class GetPolicyStatus(Struct, frozen=True, tag="get_policy_status"):
 class Tactic(Struct, frozen=True, array_like=True):
     """`probability`: of the different token sequences that were drawn and spell this text."""
 
-    text: str
+    text: Annotated[str, Meta(max_length=2**20)]
     probability: float
     count: int = 1
 
@@ -70,16 +71,16 @@ class Proposed(Struct, frozen=True, tag="proposed"):
 
     `tokens`: drawn for it. `cut`: samples that reached the cap and are discarded. `garbled`: those
     that spell no text. `scores`: log-probabilities of the candidates; None for one that the network
-    can't write.
+    can't write. What is beyond these bounds is no answer; NaN and the like are for searches to clean.
     """
 
-    tactics: tuple[Tactic, ...]
+    tactics: Annotated[tuple[Tactic, ...], Meta(max_length=1024)]
     value: float | None
-    tokens: int
-    cut: int
-    garbled: int
-    version: int  # of the weights
-    scores: tuple[float | None, ...] = ()
+    tokens: _Count
+    cut: _Count
+    garbled: _Count
+    version: _Count  # of the weights
+    scores: Annotated[tuple[float | None, ...], Meta(max_length=256)] = ()
 
 
 class Sampled(Struct, frozen=True, array_like=True):

@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from leanfleet.messages import GameOutcome, GameResult
-from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig
+from leanfleet.rl.matchmaker import Draft, Matchmaker, MatchmakerConfig, Standing
 from leanfleet.rl.records import (
     Begun,
     Entry,
@@ -34,9 +34,10 @@ from leanfleet.rl.records import (
     PartsJudged,
 )
 
-MAX_STATEMENT_ERRORS = 1_000  # statements that do not elaborate, of which it is kept why
-MAX_ERROR = 300  # characters
-MAX_TOLD = 20  # of those
+MAX_REASONS = 1_000  # theorems that are attempted no more, of which it is kept why
+MAX_REASON = 300  # characters
+MAX_TOLD = 20  # of those theorems
+_LEFT_OUT = (Standing.QUARANTINED, Standing.REFUSED)
 
 
 class LeaseBook(Protocol):
@@ -113,7 +114,7 @@ class Ledger:
         self.parts: dict[
             str, tuple[Game, GameResult]
         ] = {}  # failed games with closed goals to judge
-        self.statement_errors: dict[int, str] = {}  # of theorems that do not elaborate
+        self.reasons: dict[int, str] = {}  # why theorems are quarantined or refused
         self.tally = Tally()
         self.run, self.seed = "", 0
 
@@ -214,9 +215,8 @@ class Ledger:
                 self.tally.errors += 1
             case GameOutcome.REFUSED:
                 self.tally.not_elaborated += 1
-                if len(self.statement_errors) < MAX_STATEMENT_ERRORS:
-                    self.statement_errors.setdefault(game.theorem, _first_line(record.message))
         self._matchmaker.finished(game.theorem, record.outcome, disprove=game.disprove, late=late)
+        self._note_reason(game.theorem, record.message)
 
     def _judged(self, record: Judged) -> None:
         claim = self.claims.pop(record.lease, None)
@@ -237,6 +237,18 @@ class Ledger:
         self._matchmaker.finished(
             game.theorem, result, disprove=game.disprove, length=record.length, late=late
         )
+        self._note_reason(game.theorem, record.reason)
+
+    def _note_reason(self, theorem: int, why: str) -> None:
+        """After a game of it: of a statement the first message, of errors the newest; a game without
+        an error ends a quarantine."""
+        standing, known = self._matchmaker.standing(theorem), theorem in self.reasons
+        if standing not in _LEFT_OUT:
+            self.reasons.pop(theorem, None)
+        elif known and standing is Standing.REFUSED:
+            return
+        elif why and (known or len(self.reasons) < MAX_REASONS):
+            self.reasons[theorem] = _first_line(why)
 
     def _parts_judged(self, record: PartsJudged) -> None:
         if self.parts.pop(record.lease, None) is not None:
@@ -245,10 +257,13 @@ class Ledger:
             self.tally.part_rows += len(record.rows)
             self.tally.rows += len(record.rows)
 
-    def not_elaborated(self, name: Callable[[int], str]) -> tuple[tuple[str, str], ...]:
-        """The first theorems whose statements do not elaborate, each with what was said of it first."""
-        first = islice(self.statement_errors.items(), MAX_TOLD)
-        return tuple((name(theorem), why) for theorem, why in first)
+    def left_out(
+        self, standing: Standing, name: Callable[[int], str]
+    ) -> tuple[tuple[str, str], ...]:
+        """The first theorems that are quarantined, or refused, each with what was said of it."""
+        standing_of = self._matchmaker.standing
+        found = (each for each in sorted(self.reasons) if standing_of(each) is standing)
+        return tuple((name(theorem), self.reasons[theorem]) for theorem in islice(found, MAX_TOLD))
 
     # --- as plain values ------------------------------------------------------------------------------
 
@@ -274,7 +289,7 @@ class Ledger:
             tally=vars(self.tally) | {"again": 0, "unknown": 0},
             open=list(self.leases.open()),
             ended=self.leases.ended(),
-            statement_errors=dict(self.statement_errors),
+            reasons=dict(self.reasons),
         )
 
     def restore(self, state: LedgerState, now: float) -> None:
@@ -288,12 +303,12 @@ class Ledger:
             result.lease: (Game(*game), result, late) for game, result, late in state.claims
         }
         self.parts = {result.lease: (Game(*game), result) for game, result in state.parts}
+        self.reasons = dict(state.reasons)
         self.tally = Tally(**state.tally)
-        self.statement_errors = dict(state.statement_errors)
         self.leases.restore(state.open, state.ended, now)
 
 
 def _first_line(text: str) -> str:
     """Of a stranger's message, in a form that a terminal can show."""
-    line = text.strip().split("\n", 1)[0][:MAX_ERROR]
+    line = text.strip().split("\n", 1)[0][:MAX_REASON]
     return "".join(each if each.isprintable() else " " for each in line)

@@ -91,7 +91,7 @@ class LedgerState(Struct, frozen=True, forbid_unknown_fields=True):
     tally: dict[str, int]
     open: list[tuple[str, str]]  # leases and their workers
     ended: tuple[dict[str, bytes], dict[str, str]]
-    statement_errors: dict[int, str] = {}  # by theorem: why its statement does not elaborate
+    reasons: dict[int, str] = {}  # by theorem: why it is quarantined or refused
 
 
 class HubState(Struct, frozen=True, forbid_unknown_fields=True):

@@ -212,7 +212,7 @@ def _rows(story: Story) -> tuple[list[dict[str, Any]], int]:
     total = len(story.ledger.matchmaker.records)
     chosen = list(range(total))
     if total > MAX_ROWS:
-        chosen = sorted(story.told.keys() | story.ledger.statement_errors.keys())[:MAX_ROWS]
+        chosen = sorted(story.told.keys() | story.ledger.reasons.keys())[:MAX_ROWS]
     return [_row(story, theorem) for theorem in chosen], total - len(chosen)
 
 
@@ -227,7 +227,7 @@ def _row(story: Story, theorem: int) -> dict[str, Any]:
         "name": story.name(theorem),
         "source": statement.source if statement else "",
         "standing": str(story.standing(theorem)),
-        "reason": story.ledger.statement_errors.get(theorem, ""),  # why it does not elaborate
+        "reason": story.ledger.reasons.get(theorem, ""),  # why it is attempted no more
         "attempts": record.attempts,
         "proofs": record.proofs,
         "shortest": told.length if told and told.length else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leanfleet.rl.hub import accounts
+from leanfleet.rl.matchmaker import Standing
 from leanfleet.rl.story import Story, Sums
 from leanfleet.rl.told import RunFiles
 
@@ -18,7 +19,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
     books = accounts(story.ledger) if story.ledger else {}
     matchmaker = story.ledger.matchmaker if story.ledger else None
     standings = matchmaker.counts() if matchmaker else {}
-    refused = story.ledger.not_elaborated(story.name) if story.ledger else ()
+    refused = story.ledger.left_out(Standing.REFUSED, story.name) if story.ledger else ()
     proved = [told for told in story.told.values() if told.length is not None]
     begun = story.begun
     return {
@@ -50,6 +51,7 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "accounts": books,
         "checks": checks(story, run),
         "standings": {str(name): count for name, count in standings.items()},
+        "quarantined": quarantined(story),
         "not_elaborated": [{"theorem": name, "reason": reason} for name, reason in refused],
         "eval": [
             {name: getattr(line, name) for name in EVALUATION_FIELDS} for line in run.evaluations
@@ -67,6 +69,22 @@ def summarise(story: Story, run: RunFiles) -> dict[str, Any]:
         "versions": run.code,
         "seconds": _stages(story, run),
     }
+
+
+def quarantined(story: Story) -> list[dict[str, Any]]:
+    """The theorems that are attempted no more since machines failed at them, and what failed last."""
+    if story.ledger is None or story.ledger.matchmaker is None:
+        return []
+    records = story.ledger.matchmaker.records
+    return [
+        {
+            "theorem": story.name(theorem),
+            "errors_in_a_row": records[theorem].errors_in_a_row,
+            "reason": reason,
+        }
+        for theorem, reason in sorted(story.ledger.reasons.items())
+        if story.standing(theorem) is Standing.QUARANTINED
+    ]
 
 
 def cost(sums: Sums) -> dict[str, Any]:

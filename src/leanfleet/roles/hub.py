@@ -49,6 +49,7 @@ from leanfleet.rl.config import load_run_config
 from leanfleet.rl.hub import Hub, accounts
 from leanfleet.rl.judge import LeanJudge
 from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.matchmaker import Standing
 from leanfleet.rl.proofs import Proofs
 from leanfleet.rl.replay import Replay
 from leanfleet.rl.theorems import read_theorems
@@ -287,10 +288,13 @@ class Reception:
             version=self._version,
             trouble=str(trouble) if trouble else "",
             uptime_seconds=round(uptime, 1),
-            not_elaborated=self._hub.ledger.not_elaborated(
-                lambda theorem: self._hub.theorems[theorem].name
-            ),
+            quarantined=self._left_out(Standing.QUARANTINED),
+            not_elaborated=self._left_out(Standing.REFUSED),
         )
+
+    def _left_out(self, standing: Standing) -> tuple[tuple[str, str], ...]:
+        theorems = self._hub.theorems
+        return self._hub.ledger.left_out(standing, lambda theorem: theorems[theorem].name)
 
     def check(self) -> None:
         """Raises what ended the hub's own work."""

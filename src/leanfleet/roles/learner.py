@@ -22,8 +22,8 @@ from leanfleet.rl.files import CONFIG, DONE, LEARNER, LOGS, OVER, REPLAY, WEIGHT
 from leanfleet.rl.learner import LOOK_SECONDS, TELL_SECONDS, TOKENIZER, train_config
 from leanfleet.rl.replay import read_manifests
 from leanfleet.rl.rounds import FILE as ROUNDS
+from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles import sites, steps
-from leanfleet.theorems.named import named
 from leanfleet.train.data import room_of
 from leanfleet.train.processes import RankLost, alone_in, passing_on, supervise
 from leanfleet.train.transitions import read_shard, shards
@@ -99,13 +99,13 @@ def _make_tokenizer(config: RunConfig, run: Path) -> None:
     path = run / LEARNER / TOKENIZER / TOKENIZER_FILE
     if path.exists():
         return
-    made = train_tokenizer(_texts(config, run), config.learner.vocabulary)
+    made = train_tokenizer(_texts(run), config.learner.vocabulary)
     path.parent.mkdir(exist_ok=True)
     files.write_bytes(path, made.json())
 
 
-def _texts(config: RunConfig, run: Path) -> Iterator[str]:
-    for theorem in named(config.theorems, config.limit).theorems:
+def _texts(run: Path) -> Iterator[str]:
+    for theorem in read_theorems(run):
         yield theorem.statement
     for shard in read_manifests(run / REPLAY):
         for row in read_shard(run / REPLAY / shard.name):

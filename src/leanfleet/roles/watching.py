@@ -15,6 +15,7 @@ from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig
 from leanfleet.rl.hub import accounts
 from leanfleet.rl.ledger import Ledger
+from leanfleet.rl.matchmaker import Standing
 from leanfleet.rl.proofs import read_proofs
 from leanfleet.rl.records import Judged, PartsJudged, decode
 from leanfleet.rl.replay import read_manifests
@@ -98,7 +99,7 @@ def audit_of_journal(folder: Path, config: RunConfig) -> Audit:
     _replay(folder, rows, problems, notes)
     _proofs(folder, improved, problems, notes)
     plain = {name: int(value) for name, value in counts.items()}
-    refused = ledger.not_elaborated(lambda theorem: theorems[theorem].name)
+    refused = ledger.left_out(Standing.REFUSED, lambda theorem: theorems[theorem].name)
     return Audit(plain, tuple(problems), tuple(notes), "the journal", refused)
 
 

@@ -142,7 +142,8 @@ function describe(error, stopped, lean) {
   }
   if (foreseen) return failure(error.kind, error.message);
   lean.resetStack();
-  const text = `${lean.lastWords} ${error?.message ?? error}`.trim();
+  const said = typeof error === 'number' ? 'an exception of its C++ code that nobody caught' : error?.message ?? error;
+  const text = `${lean.lastWords} ${said}`.trim();
   if (/out of memory|OOM|enlarge memory/i.test(text)) return failure('memory', 'out of memory', true);
   if (error instanceof RangeError) return failure('crash', `stack overflow: ${text}`, true);
   return failure('crash', text.slice(0, 500), true);
