@@ -227,8 +227,9 @@ class Middleman:
                     host=socket.gethostname(),
                     started=time.time(),
                 )
-                rendezvous.publish(self.run / "endpoints", self._mine)
-                self.done["hubs"] += 1
+                with contextlib.suppress(OSError):  # a full disk: the next look tries again
+                    rendezvous.publish(self.run / "endpoints", self._mine)
+                    self.done["hubs"] += 1
             await asyncio.sleep(LOOK_SECONDS)
 
 
