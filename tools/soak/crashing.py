@@ -27,7 +27,7 @@ THEOREMS = (
 def quarantined(folder: Path) -> bool:
     """Whether a run's hub says so of all of them."""
     status = eventloop.run(hub_status(folder))
-    names = {each.name for each in status.quarantined} if status is not None else set()
+    names = {name for name, _ in status.quarantined} if status is not None else set()
     return all(theorem.name in names for theorem in THEOREMS)
 
 
