@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from lean_support import client_of
 
 from leanfleet.config import parse_config
 from leanfleet.lean.client import LeanClient
 from leanfleet.lean.fake import FakeLean, Faults
-from leanfleet.lean.pool import Pool, PoolOptions
-from leanfleet.lean.server import LeanServer
 from leanfleet.messages import ErrorKind, LeanStatus, Theorem, VerdictReason
 from leanfleet.prover import Budget, Outcome, prove_or_disprove
 from leanfleet.roles.lean import local_server
@@ -42,22 +40,10 @@ class Sides:
         return Proposal(-1.0, [(text, 0.5) for text in tactics + new], self.exhausted)
 
 
-@asynccontextmanager
-async def fake_lean(search: Faults | None = None, verify: Faults | None = None):
+def fake_lean(search: Faults | None = None, verify: Faults | None = None):
     """A client of a server with one fake process of each role."""
     faults = {"search": search or Faults(), "verify": verify or Faults()}
-    pool = Pool(lambda role: FakeLean(faults[role]), PoolOptions(search=1, verify=1))
-    await pool.start()
-    server = LeanServer(pool)
-
-    async def request(payload: bytes, seconds: float) -> bytes:
-        return await server.handle(b"peer", payload)
-
-    try:
-        async with LeanClient(request) as lean:
-            yield lean
-    finally:
-        await pool.close()
+    return client_of(lambda role: FakeLean(faults[role]))
 
 
 async def nothing_left(lean: LeanClient) -> LeanStatus:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from contextlib import asynccontextmanager
 
 import pytest
+from lean_support import client_of
 
 from leanfleet.attempt import Attempt
 from leanfleet.lean.client import ClientOptions, LeanClient, StepResult
 from leanfleet.lean.fake import FakeLean, Faults
-from leanfleet.lean.pool import Pool, PoolOptions
+from leanfleet.lean.pool import PoolOptions
 from leanfleet.lean.process import ProcessOptions
-from leanfleet.lean.server import LeanServer
 from leanfleet.lean.supervise import StartOptions
 from leanfleet.messages import ErrorKind, LeanError, Limits, Theorem, Verdict, VerdictReason
 from leanfleet.policy import PolicyUnavailable
@@ -43,8 +42,7 @@ class Says:
         return self.proposal
 
 
-@asynccontextmanager
-async def fake_lean(*faults: Faults):
+def fake_lean(*faults: Faults):
     """A client of one Lean process; each restart of it has the next faults, the last no faults."""
     script = iter(faults)
 
@@ -57,19 +55,7 @@ async def fake_lean(*faults: Faults):
         process=ProcessOptions(grace_seconds=0.2),
         start=StartOptions(backoff_seconds=0.01),
     )
-    pool = Pool(make, options)
-    await pool.start()
-    server = LeanServer(pool)
-
-    async def request(payload: bytes, seconds: float) -> bytes:
-        return await server.handle(b"peer", payload)
-
-    try:
-        async with LeanClient(request, ClientOptions(patience_seconds=5.0)) as lean:
-            yield lean
-    finally:
-        await server.close(0.0)
-        await pool.close()
+    return client_of(make, options, ClientOptions(patience_seconds=5.0))
 
 
 async def attempt(policy, theorem=PAIR, *faults, budget=None, config=None):

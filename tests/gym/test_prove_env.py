@@ -9,20 +9,18 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import asynccontextmanager
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.error import ClosedEnvironmentError, InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from lean_support import client_of
 
 import leanfleet.gym
 from leanfleet.gym.spaces import CUT, REPLACEMENT, observation, observation_space
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.fake import FakeLean, Faults
-from leanfleet.lean.pool import Pool, PoolOptions
-from leanfleet.lean.server import LeanServer
 from leanfleet.messages import Theorem, Verdict, VerdictReason
 
 BOTH = Theorem("both", "theorem both (h : p) (k : q) : and(p, q)")
@@ -51,26 +49,7 @@ def make():
 
 def fake_with(environment: FakeLean):
     """`open_lean` of one process that does everything."""
-    from leanfleet.lean.client import LeanClient
-
-    @asynccontextmanager
-    async def opened():
-        pool = Pool(lambda role: environment, PoolOptions(search=1, verify=1))
-        await pool.start()
-        server = LeanServer(pool)
-        server.start()
-
-        async def request(payload: bytes, seconds: float) -> bytes:
-            return await server.handle(b"local", payload)
-
-        try:
-            async with LeanClient(request) as client:
-                yield client
-        finally:
-            await server.close(1.0)
-            await pool.close()
-
-    return opened
+    return lambda: client_of(lambda role: environment)
 
 
 def play(env, tactics, theorem="both"):

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from lean_support import client_of
 
-from leanfleet.lean.client import LeanClient
 from leanfleet.lean.fake import FakeLean, Faults
 from leanfleet.lean.native import NativeLean, NativeOptions
-from leanfleet.lean.pool import Pool, PoolOptions
 from leanfleet.lean.registry import RegistryLean
-from leanfleet.lean.server import LeanServer
 from leanfleet.lean.toolchain import NativePaths
 from leanfleet.messages import ErrorKind, LeanError, Limits, Theorem, VerdictReason
 
@@ -239,21 +237,8 @@ async def negated_by(theorem: Theorem, faults: Faults | None = None) -> Theorem 
     """`faults`: of the verify process. The search process would crash of the question."""
     faults = {"verify": faults or Faults(), "search": Faults(negate_fails=ErrorKind.CRASH)}
 
-    def make(role: str) -> FakeLean:
-        return FakeLean(faults[role])
-
-    pool = Pool(make, PoolOptions(search=1, verify=1))
-    await pool.start()
-    server = LeanServer(pool)
-
-    async def request(payload: bytes, seconds: float) -> bytes:
-        return await server.handle(b"peer", payload)
-
-    try:
-        async with LeanClient(request) as client:
-            return await client.negate(theorem, Limits(seconds=1.0))
-    finally:
-        await pool.close()
+    async with client_of(lambda role: FakeLean(faults[role])) as client:
+        return await client.negate(theorem, Limits(seconds=1.0))
 
 
 async def test_the_server_asks_a_process_that_never_searches():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 from hub_support import judged, rows_in, settled, started
+from lean_support import client_of
 
-from leanfleet.lean.client import LeanClient, LeanUnavailable
+from leanfleet.lean.client import LeanUnavailable
 from leanfleet.lean.fake import FakeLean
-from leanfleet.lean.pool import Pool, PoolOptions
-from leanfleet.lean.server import LeanServer
 from leanfleet.messages import (
     ErrorKind,
     GameOutcome,
@@ -53,20 +51,8 @@ class Known:
         return Proposal(-1.0, [(text, 0.1) for text in GOOD + BAD], exhausted=True)
 
 
-@asynccontextmanager
-async def toy_lean():
-    pool = Pool(lambda role: Certain(), PoolOptions(search=1, verify=1))
-    await pool.start()
-    server = LeanServer(pool)
-
-    async def request(payload: bytes, seconds: float) -> bytes:
-        return await server.handle(b"peer", payload)
-
-    try:
-        async with LeanClient(request) as lean:
-            yield lean
-    finally:
-        await pool.close()
+def toy_lean():
+    return client_of(lambda role: Certain())
 
 
 def run_config(**learner) -> RunConfig:

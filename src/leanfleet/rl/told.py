@@ -157,12 +157,15 @@ def read_run(folder: Path) -> RunFiles:
 
 def seconds_at_work(folder: Path) -> float:
     """Of the run's hubs, and of those of what a fork goes on from; what can't be read counts as 0."""
-    total = 0.0
-    for name in (files.CLOCK, files.EARLIER):
-        with contextlib.suppress(ValueError, OSError):
-            found = _small(folder / name, _Clock)
-            total += found.seconds if found is not None else 0.0
-    return total
+    return read_clock(folder / files.CLOCK) + read_clock(folder / files.EARLIER)
+
+
+def read_clock(path: Path) -> float:
+    """Its seconds; 0 where it can't be read."""
+    with contextlib.suppress(ValueError, OSError):
+        found = _small(path, _Clock)
+        return found.seconds if found is not None else 0.0
+    return 0.0
 
 
 def read_training(path: Path) -> Training:

@@ -53,6 +53,7 @@ from leanfleet.rl.matchmaker import Standing
 from leanfleet.rl.proofs import Proofs
 from leanfleet.rl.replay import Replay
 from leanfleet.rl.theorems import read_theorems
+from leanfleet.rl.told import read_clock
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles.roving import Roving
 from leanfleet.roles.servers import Servers
@@ -206,7 +207,7 @@ class Reception:
         self._config, self._folder, self._hub, self._board = config, folder, hub, board
         self.epoch = epoch
         self._began = time.monotonic()
-        self._seconds_before = _read_clock(folder / files.CLOCK)
+        self._seconds_before = read_clock(folder / files.CLOCK)
         self._finished_before = accounts(hub.ledger)["finished"]
         self._workers: dict[str, tuple[int, float]] = {}  # games finished, last heard of
         self._places: dict[str, tuple[int, str]] = {}  # attempt and name of the latest at each
@@ -406,13 +407,6 @@ async def status(folder: Path, seconds: float = 3.0) -> HubStatus:
 
 
 # --- small files ----------------------------------------------------------------------------------
-
-
-def _read_clock(path: Path) -> float:
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
 
 
 def _write(path: Path, value: dict[str, object]) -> None:
