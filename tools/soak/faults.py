@@ -34,7 +34,7 @@ import psutil
 from counts import counted, in_turn, shown
 from disk import SmallDisk
 from kinds import KINDS
-from processes import command, kill, mentioning, roles, tree
+from processes import command, kill, mentioning, tree
 
 from hpc.code import commit
 from leanfleet.rl import files
@@ -297,7 +297,7 @@ class Soak:
             self.network.wait(timeout=60)
         self._end_hands()
         if self.launcher is not None and self.launcher.poll() is None:
-            kill([each for role in roles(self.folder) for each in role])
+            kill(tree(self.folder))
             self.launcher.kill()
             self.launcher.wait()
         if left := mentioning(self.folder):

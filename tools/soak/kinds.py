@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 from counts import learner_steps
-from processes import is_python, kill, roles, tree
+from processes import is_python, kill, tree
 
 from hpc import rendezvous
 from leanfleet import eventloop
@@ -51,7 +51,7 @@ def one_killed(soak: Soak, role: str, python: bool) -> bool:
 
 def everything(soak: Soak) -> bool:
     """The launcher, too; somebody gives the command that goes on."""
-    found = [each for role in roles(soak.folder) for each in role]
+    found = tree(soak.folder)
     soak.launcher.kill()
     kill(found)
     soak.launcher.wait()

@@ -11,17 +11,11 @@ import psutil
 from hpc import launched
 
 
-def roles(folder: Path) -> list[list[psutil.Process]]:
-    """Of every task that runs, each with all below it."""
+def tree(folder: Path, role: str | None = None) -> list[psutil.Process]:
+    """Of one role, where the first has started the others; or of all."""
     said = launched.read(folder)
-    return [_tree(task.pid) for task in said.tasks if task.runs] if said else []
-
-
-def tree(folder: Path, role: str) -> list[psutil.Process]:
-    """Of one role; the first has started the others."""
-    said = launched.read(folder)
-    tasks = said.tasks if said else ()
-    return [each for task in tasks if task.role == role and task.runs for each in _tree(task.pid)]
+    found = [task for task in (said.tasks if said else ()) if task.runs]
+    return [each for task in found if role in (None, task.role) for each in _tree(task.pid)]
 
 
 def is_python(process: psutil.Process) -> bool | None:
