@@ -79,7 +79,7 @@ class Journal:
         Raises Stale when another writer took over (what was written may be read by nobody), OSError
         when the disk is full: nothing of these records is kept then, and it can be tried again.
         """
-        self._check()
+        self.check()
         data = b"".join(map(frame, records))
         if self._torn:
             self._mend()
@@ -94,7 +94,7 @@ class Journal:
             raise
         self._torn = False
         self._size += len(data)
-        self._check()
+        self.check()
 
     def close(self) -> None:
         if self._file >= 0:
@@ -107,7 +107,8 @@ class Journal:
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._torn = False
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises Stale when another writer took over."""
         if self._next.exists():
             raise Stale(f"{self.folder}: epoch {self.epoch} is over, another process writes now")
 

@@ -75,7 +75,7 @@ def test_what_an_older_writer_wrote_unacknowledged_never_counts(tmp_path, monkey
     first = Journal(tmp_path)
     first.append([b"kept"])
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "_check", lambda _: None)
+        patched.setattr(Journal, "check", lambda _: None)
         second = Journal(tmp_path)
         seen = list(read(tmp_path))
         first.append([b"nobody was told"])

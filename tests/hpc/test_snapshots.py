@@ -95,7 +95,7 @@ def test_one_of_what_an_older_writer_wrote_too_late_does_not_count(tmp_path, mon
     append, kept = writer(tmp_path, old, segment_bytes=10**6)
     append([b"1", b"2"])
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "_check", lambda _: None)
+        patched.setattr(Journal, "check", lambda _: None)
         new = Reader()
         more, _ = writer(tmp_path, new)
         append([b"too", b"late", b"by", b"far"])

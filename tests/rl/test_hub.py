@@ -130,6 +130,23 @@ async def test_closed_goals_of_lost_games_become_partial_rows_once(tmp_path):
     assert ("trivial", False) in tactics and ("after the kill", True) in tactics
 
 
+@pytest.mark.parametrize("snapshot_records", [1, 1000])
+async def test_a_closed_goal_is_known_to_the_next_hub_too(tmp_path, snapshot_records):
+    more = {"judge_part": JudgeParts(), "snapshot_records": snapshot_records}
+    goals = solved("exact h", "lie")
+    theorem = None
+    for parts, refused in ((1, 1), (1, 1)):
+        async with started(tmp_path, **more) as hub:
+            for offer in await hub.games("worker", len(THEOREMS)):
+                mine = offer.theorem == (theorem := theorem or offer.theorem)
+                told = goals if mine and not offer.disprove else ()
+                await hub.finished(GameResult(offer.lease, FAILED, solved=told))
+            await settled(hub)
+            found = accounts(hub.ledger)
+            assert (found["parts"], found["parts_refused"]) == (parts, refused)
+            assert len(hub._known) == 2
+
+
 async def test_a_closed_goal_that_no_lean_can_judge_is_given_up(tmp_path):
     async def away(theorem, disprove, claim, policy):
         return None
@@ -223,6 +240,7 @@ async def test_the_older_of_two_hubs_stops(tmp_path):
                 await first.games("worker", 1)
             with pytest.raises(Stale):
                 await first.finished(GameResult(offer.lease, FAILED))
+            assert isinstance(first.trouble, Stale)  # its role ends, whoever else still asks it
             await second.finished(GameResult(offer.lease, FAILED))
             assert accounts(second.ledger)["failed"] == 1
 

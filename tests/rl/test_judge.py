@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from leanfleet.attempt import Outcome, ProofResult
 from leanfleet.config import parse_config
 from leanfleet.lean.client import LeanUnavailable
 from leanfleet.messages import (
@@ -19,6 +22,7 @@ from leanfleet.policy import MenuPolicy
 from leanfleet.rl.judge import LeanJudge
 from leanfleet.rl.prover import GameConfig, play
 from leanfleet.roles.lean import local_server
+from leanfleet.train.extract import NotTakenApart
 
 CONFIG = "name: t\nlean: {driver: registry, processes: 1, verify_processes: 1}"
 SWAP = Theorem("swap", "theorem swap (p q : Prop) (h : p ∧ q) : q ∧ p")
@@ -81,6 +85,35 @@ async def test_a_lean_that_is_away_says_nothing_about_the_claim():
 
     assert await LeanJudge(Away(), "a run")(SWAP, False, "simp", "v3") is None
     assert await LeanJudge(Away(), "a run")(SWAP, True, "simp", "v3") is None
+
+
+@pytest.mark.parametrize("replay", ["does not come apart", "proves nothing"])
+async def test_nor_does_one_that_goes_away_before_the_verdict(monkeypatch, replay):
+    class Leaving:
+        async def status(self):
+            return SimpleNamespace(lean="4")
+
+        async def verify(self, *_):
+            raise LeanUnavailable("gone")
+
+    async def replayed(*_):
+        if replay == "proves nothing":
+            return ProofResult(SWAP, Outcome.NOT_PROVED)
+        raise NotTakenApart
+
+    monkeypatch.setattr("leanfleet.rl.judge.extract", replayed)
+    assert await LeanJudge(Leaving(), "a run")(SWAP, False, "simp", "v3") is None
+
+
+@pytest.mark.needs("registry_lean")
+async def test_statements_are_refused_by_our_own_lean():
+    async with local_server(parse_config(CONFIG, "the test").lean) as lean:
+        judge = LeanJudge(lean, "a run")
+        for disprove in (False, True):
+            assert await judge.elaborates(SWAP, disprove) is None
+            for name, statement in (("a", "theorem a : x + 1 = y"), ("b", "theorem b : : True")):
+                error = await judge.elaborates(Theorem(name, statement), disprove)
+                assert error is not None and not error.kind.is_machine and error.message
 
 
 HALF = Theorem("half", "theorem half (p q : Prop) (h : p) (g : p → p) : q ∧ (p ∧ (p ∧ True))")

@@ -23,6 +23,7 @@ from leanfleet.messages import (
 from leanfleet.rl import hub as hubs
 from leanfleet.rl.config import RunConfig
 from leanfleet.rl.hub import accounts
+from leanfleet.rl.tickets import Tickets, bare
 from leanfleet.roles.hub import Reception
 from leanfleet.roles.watching import audit_of_status
 
@@ -46,7 +47,8 @@ def quick(monkeypatch):
 
 
 def reception(hub, folder) -> Reception:
-    return Reception(parse(RunConfig, CONFIG, "t.yaml"), folder, hub, 1, NoBoard())
+    config = parse(RunConfig, CONFIG, "t.yaml")
+    return Reception(config, folder, hub, 1, NoBoard(), Tickets(b"of the run"))
 
 
 async def ask(desk: Reception, message):
@@ -74,13 +76,13 @@ async def test_a_prover_that_is_started_again_frees_what_its_dead_self_held(tmp_
         async with asyncio.timeout(10):
             while accounts(hub.ledger)["expired"] < 3:
                 await asyncio.sleep(0.005)
-        assert {hub.ledger.leases.holder(lease) for lease in kept} == {other}
+        assert {hub.ledger.leases.holder(bare(lease)) for lease in kept} == {other}
         assert [each.name for each in desk.status().workers] == [again, other]
         # A last word of the dead one changes nothing for the living, and its result counts.
         mine = await taken(desk, again, 2)
         await ask(desk, SignOfLife(first, tuple(lost), "prover.3", 0))
         await ask(desk, SignOfLife(again, tuple(mine), "prover.3", 1))
-        assert {hub.ledger.leases.holder(lease) for lease in mine} == {again}
+        assert {hub.ledger.leases.holder(bare(lease)) for lease in mine} == {again}
         await ask(desk, GiveGames(first, (GameResult(lost[0], GameOutcome.FAILED),)))
         found = accounts(hub.ledger)
         assert found["late"] == 1 and found["reconcile"]
@@ -90,7 +92,7 @@ async def test_the_status_says_why_a_statement_does_not_elaborate(tmp_path):
     async with started(tmp_path) as hub:
         desk = reception(hub, tmp_path)
         (lease,) = await taken(desk, "world", 1)
-        theorem = hub.theorems[hub.ledger.games[lease].theorem].name
+        theorem = hub.theorems[hub.ledger.games[bare(lease)].theorem].name
         said = GameResult(lease, GameOutcome.REFUSED, message="statement: no such type\nmore")
         await ask(desk, GiveGames("world", (said,)))
         assert desk.status().not_elaborated == ((theorem, "statement: no such type"),)
@@ -153,7 +155,7 @@ async def test_busy_is_said_as_busy(tmp_path):
             with pytest.raises(ServerBusy) as busy:
                 await ask(desk, message)
             assert busy.value.retry_after_seconds > 0
-        assert hub.ledger.leases.holder(two) == "world"  # nothing was kept, nothing was lost
+        assert hub.ledger.leases.holder(bare(two)) == "world"  # nothing was kept, nothing was lost
 
 
 async def test_a_status_names_the_theorems_that_are_quarantined(tmp_path):
@@ -163,7 +165,7 @@ async def test_a_status_names_the_theorems_that_are_quarantined(tmp_path):
         while not (status := desk.status()).quarantined:
             assert status.standings["quarantined"] == 0
             (lease,) = await taken(desk, "world", 1)
-            message = "crash: the process died" if games[lease].theorem == 3 else ""
+            message = "crash: the process died" if games[bare(lease)].theorem == 3 else ""
             outcome = GameOutcome.ERROR if message else GameOutcome.FAILED
             await ask(desk, GiveGames("world", (GameResult(lease, outcome, message=message),)))
         assert status.standings["quarantined"] == 1

@@ -24,6 +24,7 @@ from leanfleet.messages import (
     SignOfLife,
     TakeGames,
 )
+from leanfleet.rl.tickets import bare
 from leanfleet.roles.hub import REPLY_SECONDS, ROLE, ask_hub
 from leanfleet.roles.roving import Roving
 
@@ -49,7 +50,7 @@ class Acknowledged:
 
     def add(self, results: list[GameResult]) -> None:
         for result in results:
-            epoch, number = map(int, result.lease.split("-"))
+            epoch, number = map(int, bare(result.lease).split("-"))
             codes = self.outcomes.setdefault(epoch, bytearray())
             codes.extend(bytes(max(0, number + 1 - len(codes))))
             self.count += not codes[number]
@@ -145,7 +146,7 @@ class _Prover:
     def _result(self, lease: str) -> GameResult:
         draws = self._draws
         outcome = draws.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
-        proof = f"{draws.choice(PROOFS)} {lease}" if outcome is GameOutcome.PROVED else ""
+        proof = f"{draws.choice(PROOFS)} {bare(lease)}" if outcome is GameOutcome.PROVED else ""
         return GameResult(
             lease=lease,
             outcome=outcome,

@@ -12,6 +12,8 @@ from leanfleet.messages.values import PathStep, Theorem
 
 _Worker = Annotated[str, Meta(min_length=1, max_length=200)]
 _Lease = Annotated[str, Meta(min_length=1, max_length=100)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
+_Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 MAX_LEASES = 200_000  # that one message names
 MAX_REJECTED = 8  # tactics of a state
 MAX_REJECTED_CHARS = 1_000  # of one of them
@@ -56,16 +58,16 @@ class GameResult(Struct, frozen=True, tag="finished", array_like=True):
     lease: _Lease
     outcome: GameOutcome
     proof: str = ""
-    simulations: int = 0
-    tactics: int = 0
-    lean_seconds: float = 0.0
-    seconds: float = 0.0
-    policy: int = 0  # the newest version of the weights that had a say
+    simulations: _Count = 0
+    tactics: _Count = 0
+    lean_seconds: _Seconds = 0.0
+    seconds: _Seconds = 0.0
+    policy: _Count = 0  # the newest version of the weights that had a say
     message: str = ""
-    tokens: int = 0  # of the network
-    failed: int = 0  # tactics that Lean refused
-    machine_errors: int = 0
-    nodes: int = 0  # of the search's graph
+    tokens: _Count = 0  # of the network
+    failed: _Count = 0  # tactics that Lean refused
+    machine_errors: _Count = 0
+    nodes: _Count = 0  # of the search's graph
     solved: Annotated[tuple[SolvedGoal, ...], Meta(max_length=64)] = ()  # of a game that failed
     rejected: _AllRejected = ()  # beside a proof, where the run learns from it
 

@@ -30,6 +30,7 @@ AT_ONCE = 256  # results of one message
 IDLE_SECONDS = 1.0  # before the hub is asked again when it has no games
 FIRST_AGAIN_SECONDS, LAST_AGAIN_SECONDS = 0.2, 5.0
 ALIVE_EVERY_SECONDS = 10.0  # until the hub has said how often
+MISTAKES = ("malformed", "too_large")  # refusals that no waiting mends
 
 
 class Desk:
@@ -156,10 +157,10 @@ class Desk:
         try:
             reply = await self._ask(message)
         except BadRequest as error:
-            if error.kind == "retry":
-                self.trouble = str(error)
-                return None
-            raise ValueError(f"the hub refuses: {error}") from None
+            if error.kind in MISTAKES:
+                raise ValueError(f"the hub refuses: {error}") from None
+            self.trouble = str(error)  # the hub's own: it gets well, or another one is started
+            return None
         except TransportError as error:
             self.trouble = str(error)
             return None

@@ -18,8 +18,9 @@ from typing import Protocol
 
 import msgspec
 
+from leanfleet.lean.client import LeanUnavailable
 from leanfleet.lean.transport import ServerBusy
-from leanfleet.messages import GameOutcome, GameResult, Offer, SolvedGoal, Theorem
+from leanfleet.messages import GameOutcome, GameResult, LeanError, Offer, SolvedGoal, Theorem
 from leanfleet.rl.judge import Judgement
 from leanfleet.rl.ledger import Game, Ledger
 from leanfleet.rl.records import (
@@ -42,6 +43,7 @@ log = logging.getLogger("leanfleet.hub")
 # Of theorem, disprove, proof, policy; and of what a claim says Lean refused, where it says any.
 Judge = Callable[..., Awaitable[Judgement | None]]
 JudgePart = Callable[[Theorem, bool, SolvedGoal, str], Awaitable[Judgement | None]]
+Elaborates = Callable[[Theorem, bool], Awaitable[LeanError | None]]  # theorem, disprove
 JUDGE_PAUSE = 1.0  # seconds before a claim that met a machine's error, or a full disk, is judged
 LONGEST_JUDGE_PAUSE = 60.0  # again: at first, and after many times
 EXPIRE_EVERY = 0.5  # seconds
@@ -50,9 +52,12 @@ AWAY = 0.25  # of a lease's time: a hub that slept for so long has heard nobody
 JUDGED_BYTES = 32 * 2**20  # of a record; rows beyond that are not kept
 STATE_FORMAT = 2
 BUSY_SECONDS = 1.0  # before a worker whose claims found no room asks again
+ELABORATE_SECONDS = 10.0  # that a message waits for what our own Lean says of a statement
 MAX_PARTS = 1_000  # games whose closed goals wait to be judged
 PART_TRIES = 3  # with a machine's error each, and a closed goal is given up
 CLAIM_TRIES = 5  # the same of a claim: an error of its theorem, which may come to be quarantined
+DIGEST_BYTES = 16  # of a closed goal
+MAX_WHY = 500  # characters of a message
 KNOWN_PARTS = 100_000  # closed goals that are known, so that none is judged twice
 
 
@@ -110,6 +115,7 @@ class Hub:
         epoch: int,
         judges: int = 2,
         judge_part: JudgePart | None = None,
+        elaborates: Elaborates | None = None,
         max_claims: int = 1_000,
         on_judged: OnJudged = lambda *_: None,
         beside: Beside | None = None,
@@ -119,7 +125,8 @@ class Hub:
     ) -> None:
         self.run, self.theorems, self.ledger, self.replay = run, theorems, ledger, replay
         self._durable, self._judge, self._clock = durable, judge, clock
-        self._judge_part, self._max_claims = judge_part, max_claims
+        self._judge_part, self._elaborates = judge_part, elaborates
+        self._max_claims = max_claims
         self._coming = 0  # claims that are not yet durable
         self._writing: dict[str, asyncio.Task[None]] = {}  # leases on their way to the disk
         self._known: dict[bytes, None] = {}  # closed goals, the latest ones
@@ -154,6 +161,8 @@ class Hub:
             return False
         self.ledger.restore(found.ledger, self._clock())
         self.replay.skip(found.judged)
+        sizes = range(0, len(found.known), DIGEST_BYTES)
+        self._known = {found.known[at : at + DIGEST_BYTES]: None for at in sizes}
         self._entries, self._judged = found.entries, found.judged
         return True
 
@@ -163,8 +172,8 @@ class Hub:
         beside = None if self.replay.waiting else self._beside.save()
         if beside is None:
             return None
-        ledger = self.ledger.state()
-        return encode(HubState(STATE_FORMAT, self._entries, self._judged, ledger, beside))
+        ledger, known = self.ledger.state(), b"".join(self._known)
+        return encode(HubState(STATE_FORMAT, self._entries, self._judged, ledger, beside, known))
 
     def restore(self, records: Iterable[bytes]) -> int:
         """The state that the journal tells; how many records it has. Leases in flight get a whole
@@ -246,9 +255,10 @@ class Hub:
 
     async def returned(self, results: Sequence[GameResult], leases: Iterable[str] = ()) -> None:
         """Both, with one wait for the disk. Raises ServerBusy, having kept nothing, for claims that
-        find no room among those that wait for their verdicts."""
+        find no room among those that wait for their verdicts, and while no Lean says whether a
+        statement elaborates that a result says does not."""
         self._healthy()
-        leases = tuple(leases)
+        leases, results = tuple(leases), [await self._checked(each) for each in results]
         told = {*(result.lease for result in results), *leases}
         # The same message twice at once: the second waits for what becomes of the first.
         while writing := {self._writing[each] for each in told if each in self._writing}:
@@ -287,6 +297,27 @@ class Hub:
         if waiting >= self._max_claims:
             raise ServerBusy(f"{waiting:,} claims wait for their verdicts", BUSY_SECONDS)
 
+    async def _checked(self, result: GameResult) -> GameResult:
+        """A statement is given up for good when our own Lean refuses it, too. Where it does not, the
+        machine of whoever said so is at fault."""
+        game = self.ledger.games.get(result.lease)
+        if game is None or result.outcome is not GameOutcome.REFUSED or self._elaborates is None:
+            return result
+        try:
+            async with asyncio.timeout(ELABORATE_SECONDS):
+                error = await self._elaborates(self.theorems[game.theorem], game.disprove)
+        except (LeanUnavailable, TimeoutError):
+            raise ServerBusy("no Lean says whether a statement elaborates", BUSY_SECONDS) from None
+        if error is None:
+            why = f"our Lean elaborates what its prover's does not: {result.message}"
+        elif error.kind.is_machine:
+            why = f"{error.kind}: {error.message}"
+        else:
+            return msgspec.structs.replace(
+                result, message=f"{error.kind}: {error.message}"[:MAX_WHY]
+            )
+        return msgspec.structs.replace(result, outcome=GameOutcome.ERROR, message=why[:MAX_WHY])
+
     def _fitting(self, result: GameResult) -> GameResult:
         """Without closed goals that are known already, or can't be judged: they are no part of the
         game's outcome."""
@@ -303,7 +334,8 @@ class Hub:
     # --- what the hub does by itself ------------------------------------------------------------------
 
     async def _keep(self, records: Sequence[Entry]) -> None:
-        """Durable, then true. Raises OSError when the disk is full: then they are neither."""
+        """Durable, then true. Raises OSError when the disk is full: then they are neither. Whatever
+        else it raises ends the hub: another one writes now, or this one's state is not the disk's."""
 
         def then() -> None:
             for record in records:
@@ -311,14 +343,18 @@ class Hub:
                 self._true(record)
                 if not isinstance(record, GameResult):
                     continue
-                if record.lease in self.ledger.claims:
-                    self._queue(record.lease)
-                elif part := self.ledger.parts.get(record.lease):
-                    self._note(*part)
+                if record.lease in self.ledger.claims or record.lease in self.ledger.parts:
                     self._queue(record.lease)
 
-        if records:
+        if not records:
+            return
+        try:
             await self._durable(*map(encode, records), then=then)
+        except OSError:
+            raise
+        except Exception as error:
+            self.trouble = self.trouble or error
+            raise
 
     def _watched(self, record: Entry) -> None:
         """Before it is true: what was true already counts no second time."""
@@ -344,6 +380,8 @@ class Hub:
         claim = self.ledger.claims.get(record.lease) if type(record) is Judged else None
         part = self.ledger.parts.get(record.lease) if type(record) is PartsJudged else None
         self.ledger.apply(record, self._clock())
+        if type(record) is GameResult and (told := self.ledger.parts.get(record.lease)):
+            self._note(*told)
         if claim is None and part is None:
             return
         assert isinstance(record, Judged | PartsJudged)
@@ -478,7 +516,7 @@ class Hub:
 
 def _digest(game: Game, claim: SolvedGoal) -> bytes:
     asked = (game.theorem, game.disprove, claim)
-    return hashlib.blake2b(msgspec.msgpack.encode(asked), digest_size=16).digest()
+    return hashlib.blake2b(msgspec.msgpack.encode(asked), digest_size=DIGEST_BYTES).digest()
 
 
 def accounts(ledger: Ledger) -> dict[str, int | bool]:

@@ -65,16 +65,26 @@ class LeanJudge:
         if len(proof) > MAX_PROOF:
             return Judgement(reason=f"more than {MAX_PROOF:,} characters")
         try:
-            trusted = await self._lean.negate(theorem) if disprove else theorem
-            if isinstance(trusted, LeanError):
-                return _refused(trusted)
-            self._name = self._name or (await self._lean.status()).lean
-            try:
-                result = await extract(self._lean, trusted, proof, self._budget, claimed)
-            except NotTakenApart:
-                return await self._as_it_is(trusted, proof)
+            return await self._judged(theorem, disprove, proof, policy, claimed)
         except LeanUnavailable:
             return None
+
+    async def _judged(
+        self,
+        theorem: Theorem,
+        disprove: bool,
+        proof: str,
+        policy: str,
+        claimed: dict[str, tuple[str, ...]],
+    ) -> Judgement:
+        trusted = await self._lean.negate(theorem) if disprove else theorem
+        if isinstance(trusted, LeanError):
+            return _refused(trusted)
+        self._name = self._name or (await self._lean.status()).lean
+        try:
+            result = await extract(self._lean, trusted, proof, self._budget, claimed)
+        except NotTakenApart:
+            return await self._as_it_is(trusted, proof)
         if result.outcome is Outcome.ERROR:
             return Judgement(reason=result.message[:MAX_REASON], machine=True)
         if result.outcome is not Outcome.PROVED or result.verdict is None:
@@ -82,6 +92,18 @@ class LeanJudge:
         rows = transitions(result, policy, self._provenance, self._name)
         length = int(-rows[0].value) if rows and rows[0].value is not None else 0
         return Judgement(result.verdict.key, "", result.proof, length, tuple(rows))
+
+    async def elaborates(self, theorem: Theorem, disprove: bool) -> LeanError | None:
+        """What Lean has against the statement, or against the one of its disproof; None: nothing. An
+        error of the machine's may be told, too. Raises LeanUnavailable."""
+        if disprove:
+            found = await self._lean.negate(theorem)
+            return found if isinstance(found, LeanError) else None
+        root = await self._lean.open(theorem)
+        if isinstance(root, LeanError):
+            return root
+        await self._lean.forget([root])
+        return None
 
     async def part(
         self, theorem: Theorem, disprove: bool, claim: SolvedGoal, policy: str
@@ -100,7 +122,7 @@ class LeanJudge:
         rows = partial_transitions(trusted.name, found, policy, self._provenance, self._name)
         return Judgement(found.key, "", "", int(-rows[0].value), tuple(rows))
 
-    async def _as_it_is(self, trusted: Theorem, proof: str) -> Judgement | None:
+    async def _as_it_is(self, trusted: Theorem, proof: str) -> Judgement:
         verdict = await self._lean.verify(trusted, proof, VERIFY_LIMITS)
         if isinstance(verdict, LeanError):
             return _refused(verdict)

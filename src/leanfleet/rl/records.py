@@ -96,13 +96,14 @@ class LedgerState(Struct, frozen=True, forbid_unknown_fields=True):
 
 class HubState(Struct, frozen=True, forbid_unknown_fields=True):
     """`rl/hub.py`'s: of `entries` records, among them `judged` verdicts that counted. `beside`: what
-    whoever hears of verdicts has kept."""
+    whoever hears of verdicts has kept; `known`: digests of the closed goals that were told of."""
 
     format: int
     entries: int
     judged: int
     ledger: LedgerState
     beside: bytes = b""
+    known: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

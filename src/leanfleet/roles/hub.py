@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hpc.commit import GroupCommit
 from hpc.files import read_json
@@ -25,7 +28,7 @@ from hpc.snapshots import Snapshots, resume
 from leanfleet.evaluate.content import content_hash
 from leanfleet.lean.client import ClientOptions
 from leanfleet.lean.environment import LeanStartError
-from leanfleet.lean.transport import BadRequest, Request
+from leanfleet.lean.transport import BadRequest, Request, ServerBusy
 from leanfleet.messages import (
     Done,
     GetHubStatus,
@@ -53,6 +56,7 @@ from leanfleet.rl.matchmaker import Standing
 from leanfleet.rl.proofs import Proofs
 from leanfleet.rl.replay import Replay
 from leanfleet.rl.theorems import read_theorems
+from leanfleet.rl.tickets import Tickets
 from leanfleet.rl.told import read_clock
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles.roving import Roving
@@ -64,6 +68,8 @@ if TYPE_CHECKING:
     from leanfleet.rl.config import RunConfig, UntilConfig
     from leanfleet.rl.desk import AskHub
     from leanfleet.rl.hub import Judge
+
+log = logging.getLogger("leanfleet.hub")
 
 ROLE = "hub"
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -92,7 +98,7 @@ async def serve(
     address = Address(bind, folder / files.KEYS, folder / files.ENDPOINTS, 0, attempt, config.name)
     stopped = stop_signal()
     keys = server_keys(address)
-    async with _started(config, folder, judge) as desk:
+    async with _started(config, folder, judge, keys.server.secret) as desk:
 
         async def answer(peer: bytes, payload: bytes) -> bytes:
             return encode(await desk.answer(payload))
@@ -153,8 +159,9 @@ def _judge(config: RunConfig, lean: LeanClient) -> LeanJudge:
 
 @asynccontextmanager
 async def _started(
-    config: RunConfig, folder: Path, judge: Judge | None = None
+    config: RunConfig, folder: Path, judge: Judge | None = None, secret: bytes = b""
 ) -> AsyncIterator[Reception]:
+    """`secret`: of the run's hubs; one that talks to no prover needs none."""
     theorems = read_theorems(folder)
     seconds = config.hub.lease_seconds
     ledger = Ledger(
@@ -183,6 +190,7 @@ async def _started(
             epoch=journal.epoch,
             judges=config.hub.judges,
             judge_part=getattr(judges, "part", None),
+            elaborates=getattr(judges, "elaborates", None),
             max_claims=config.hub.claims,
             beside=proofs,
             grace=REPLY_SECONDS,
@@ -193,7 +201,8 @@ async def _started(
             await hub.begin(config.seed)
         proofs.begin()
         async with hub:
-            yield Reception(config, folder, hub, journal.epoch, board)
+            tickets = Tickets(secret or secrets.token_bytes(32))
+            yield Reception(config, folder, hub, journal.epoch, board, tickets, journal.check)
     board.close()
     await commits.close()
     snapshots.close()
@@ -203,8 +212,19 @@ async def _started(
 class Reception:
     """What the socket gets to see of a hub."""
 
-    def __init__(self, config: RunConfig, folder: Path, hub: Hub, epoch: int, board: Board) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        hub: Hub,
+        epoch: int,
+        board: Board,
+        tickets: Tickets,
+        still_ours: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`still_ours` raises Stale when a later hub writes the run's folder."""
         self._config, self._folder, self._hub, self._board = config, folder, hub, board
+        self._tickets, self._still_ours = tickets, still_ours
         self.epoch = epoch
         self._began = time.monotonic()
         self._seconds_before = read_clock(folder / files.CLOCK)
@@ -226,10 +246,18 @@ class Reception:
             raise BadRequest("malformed", str(error)) from None
         try:
             return await self._answer(message)
+        except (BadRequest, ServerBusy):
+            raise
         except OSError as error:  # a full disk: nothing was kept, and it may be tried again
             raise BadRequest("retry", f"the journal can't be written: {error.strerror}") from None
         except Stale as error:
             raise BadRequest("retry", str(error)) from None
+        except (
+            Exception
+        ) as error:  # no fault of who asked: it waits for this hub, or for the next one
+            log.exception("a %s could not be answered", type(message).__name__)
+            why = f"{type(error).__name__} in the hub; see its log"
+            raise BadRequest("retry", why) from None
 
     async def _answer(self, message: HubRequest) -> HubReply:
         match message:
@@ -237,20 +265,36 @@ class Reception:
                 self._heard(message.worker)
                 games = [] if self.over else await self._hub.games(message.worker, message.count)
                 every = self._config.hub.lease_seconds / 4
-                return Offers(tuple(games), self.over and not games, every)
+                sealed = (replace(game, lease=self._tickets.sealed(game.lease)) for game in games)
+                return Offers(tuple(sealed), self.over and not games, every)
             case GiveGames():
                 self._heard(message.worker, len(message.results))
                 for result in message.results:
                     self._version = max(self._version, result.policy)
-                await self._hub.returned(message.results, message.handed_back)
+                results = [
+                    replace(result, lease=lease)
+                    for result in message.results
+                    if (lease := self._opened(result.lease)) is not None
+                ]
+                await self._hub.returned(results, self._all_opened(message.handed_back))
                 return Done()
             case SignOfLife():
                 self._heard(message.worker)
                 self._replaced(message)
-                self._hub.alive(message.worker, message.leases)
+                leases = None if message.leases is None else self._all_opened(message.leases)
+                self._hub.alive(message.worker, leases)
                 return Done()
             case GetHubStatus():
                 return self.status()
+
+    def _opened(self, ticket: str) -> str | None:
+        lease = self._tickets.opened(ticket)
+        if lease is None:
+            self._hub.ledger.tally.unknown += 1
+        return lease
+
+    def _all_opened(self, tickets: Iterable[str]) -> list[str]:
+        return [lease for each in tickets if (lease := self._opened(each)) is not None]
 
     def _replaced(self, sign: SignOfLife) -> None:
         """Who was at this place before is dead: its leases need not wait for their end."""
@@ -339,16 +383,20 @@ class Reception:
         """Writes what there is to watch, and says when the run is over."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            _write(self._folder / files.CLOCK, {"seconds": round(self.seconds, 1)})
-            self._board.write(self.status())
-            if self.over:
-                continue
-            reason = self._reason(self._config.until)
-            if reason:
-                # First: whatever becomes of this hub, somebody will look for claims that are left.
-                _write(self._folder / files.UNJUDGED, {"claims": self.left})
-                _write(self._folder / files.OVER, {"reason": reason})
-                self.over = True
+            self.note_time()
+
+    def note_time(self) -> None:
+        """Raises Stale where a later hub does it."""
+        self._still_ours()
+        _write(self._folder / files.CLOCK, {"seconds": round(self.seconds, 1)})
+        self._board.write(self.status())
+        if self.over:
+            return
+        reason = self._reason(self._config.until)
+        # First what is unjudged: whatever becomes of this hub, somebody will look for claims that are
+        # left. Nobody is told that the run is over before its folder says so.
+        if reason and _write(self._folder / files.UNJUDGED, {"claims": self.left}):
+            self.over = _write(self._folder / files.OVER, {"reason": reason})
 
     def _reason(self, until: UntilConfig) -> str:
         """Why the run is over; "" while it is not."""
@@ -409,11 +457,14 @@ async def status(folder: Path, seconds: float = 3.0) -> HubStatus:
 # --- small files ----------------------------------------------------------------------------------
 
 
-def _write(path: Path, value: dict[str, object]) -> None:
-    """As a whole or not at all; what can't be written now is written a second later."""
+def _write(path: Path, value: dict[str, object]) -> bool:
+    """As a whole or not at all: False; it is tried again a second later."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(json.dumps(value) + "\n", encoding="utf-8")
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        return False
+    return True
