@@ -214,6 +214,15 @@ def test_probe_shows_topics_and_tiers_and_leaves_a_report(capsys, tmp_path, root
     assert again.split("each,")[0] == shown.split("each,")[0]
 
 
+def test_every_example_is_proved(capsys, tmp_path, root):
+    """Two dozen theorems of several kinds, each proof judged by a process that did not search."""
+    command = ["probe", "--config", str(root / "configs/examples.yaml"), "--out", str(tmp_path)]
+    assert main(command) == 0
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert len(rows) >= 24 and {row["outcome"] for row in rows} == {"proved"}, rows
+    assert f"{len(rows)} of {len(rows)} theorems proved" in capsys.readouterr().out
+
+
 def test_probe_takes_the_theorems_of_a_configuration(capsys, tmp_path):
     config = tmp_path / "two.yaml"
     config.write_text(
