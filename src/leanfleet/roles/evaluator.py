@@ -1,8 +1,8 @@
 """The evaluator role: a probe at a fixed budget, again and again, with the weights of one version each.
 
 It asks the run's Lean servers and holds the weights itself, so collecting goes on and no version
-changes under it. Killed, it goes on in the same folder. This file only joins `leanfleet.evaluate` to
-the run's folder.
+changes under it. Killed, it finishes the version that it had begun, in the same folder, before it looks
+for a newer one. This file only joins `leanfleet.evaluate` to the run's folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 
 from leanfleet.evaluate.benchmarks import Benchmark
 from leanfleet.evaluate.content import content_hash
+from leanfleet.evaluate.results import OtherResults
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
 from leanfleet.model.folder import read_json
@@ -34,9 +35,9 @@ from leanfleet.roles.serving import stop_signal
 from leanfleet.seeds import child_seed
 
 LOOK_SECONDS = 2.0
-PINNED = (
-    ".evaluating"  # a copy of the weights that are being evaluated: the learner may drop its own
-)
+# A copy of the weights that are being evaluated, from before the first result until the line is
+# written: the learner may drop its own.
+PINNED = ".evaluating"
 
 
 async def serve(folder: Path, report: Reporter) -> None:
@@ -67,7 +68,8 @@ async def _evaluations(config: RunConfig, folder: Path, report: Reporter) -> Non
         last = (folder / files.LEARNER / files.DONE).exists()
         there = versions(folder / files.WEIGHTS)
         evaluated = [line.policy_version for line in read_lines(folder)]
-        version = due(there, evaluated, probe.every, before=probe.before, last=last)
+        begun = versions(folder / files.EVALUATIONS / PINNED)
+        version = due(there, evaluated, probe.every, before=probe.before, last=last, begun=begun)
         if version is not None:
             await _evaluate(config, probe, folder, benchmark, version, report)
         elif last:
@@ -105,9 +107,12 @@ async def _evaluate(
             weight = config.prover.menu_weight
             settings = settings.with_network(f"v{version}", source, config.policy, weight)
         open_lean = partial(lean_role.roving, folder / files.ENDPOINTS, folder / files.KEYS)
-        await evaluate(
-            open_lean, benchmark, settings, out, report, searches=probe.searches, ask=ask
-        )
+        what = open_lean, benchmark, settings, out, report
+        try:
+            await evaluate(*what, searches=probe.searches, ask=ask)
+        except OtherResults:  # of another Lean, or as the run was configured that a fork is of
+            report.note(f"version {version} is begun anew: Lean or settings were others")
+            await evaluate(*what, searches=probe.searches, ask=ask, fresh=True)
     summary = write_reports(out)
     line = EvaluationLine(
         step=_step(weights),
