@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,27 @@ async def test_a_killed_evaluator_finishes_the_version_that_it_had_begun(tmp_pat
     assert found == [(0, 0, 1), (15, 150, 1), (19, 190, 1)]
     assert (other / "manifest.json.1").exists()
     assert not (run.path / files.EVALUATIONS / evaluator.PINNED).exists()
+
+
+@pytest.mark.parametrize("when", ["_pinned", "shutil.copytree"])
+async def test_a_version_that_its_learner_drops_is_not_evaluated_as_the_menu(
+    tmp_path, monkeypatch, when
+):
+    """Before its weights are copied, or while they are."""
+    run = begun(tmp_path)
+    fake = LeanConfig(driver="fake", processes=1)
+    monkeypatch.setattr(evaluator.lean_role, "roving", lambda *_: local_server(fake))
+    weights, real = publish(run, 3), attrgetter(when)(evaluator)
+
+    def late(*words):
+        if weights.exists() and {3, weights} & set(words):
+            shutil.rmtree(weights)
+            publish(run, 4)
+        return real(*words)
+
+    monkeypatch.setattr(f"leanfleet.roles.evaluator.{when}", late)
+    await evaluator._evaluations(run.config, run.path, Silent())
+    assert [each.policy_version for each in read_lines(run.path)] == [0, 4]
 
 
 def test_the_best_is_named(tmp_path):

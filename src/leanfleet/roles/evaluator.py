@@ -86,7 +86,10 @@ async def _evaluate(
     version: int,
     report: Reporter,
 ) -> None:
-    """One version, from beginning to its line."""
+    """One version, from beginning to its line; nothing where its weights are gone already."""
+    weights = _pinned(folder, version)
+    if weights is None and version:
+        return  # dropped since it was found: there is a newer one
     began, at_work = time.monotonic(), seconds_at_work(folder)
     out = folder / files.EVALUATIONS / f"v{version:06}"
     settings = Settings(
@@ -97,7 +100,6 @@ async def _evaluate(
         allow=tuple(config.lean.allow),
         seed=child_seed(config.seed, "evaluate"),
     )
-    weights = _pinned(folder, version)
     report.note(f"version {version}: {len(benchmark.theorems)} theorems of {benchmark.name}")
     async with AsyncExitStack() as stack:
         ask = None
@@ -145,7 +147,8 @@ def _step(weights: Path | None) -> int:
 
 
 def _pinned(folder: Path, version: int) -> Path | None:
-    """A copy of the version's weights that stays; None for the menu that a new network begins as."""
+    """A copy of the version's weights that stays. None where there are none: of version 0 that is the
+    menu that a new network begins as, of another that the learner has dropped it."""
     copy = folder / files.EVALUATIONS / PINNED / f"v{version}"
     if (copy / "config.json").is_file():
         return copy
@@ -154,7 +157,12 @@ def _pinned(folder: Path, version: int) -> Path | None:
         return None
     aside = copy.with_name(".copy")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(found, aside)
+    try:
+        shutil.copytree(found, aside)
+    except OSError:
+        if found.is_dir():
+            raise
+        return None
     aside.rename(copy)
     return copy
 
