@@ -43,6 +43,7 @@ class Began(Struct, frozen=True):
     cwd: str  # relative paths of the configuration begin here
     config: str  # SHA-256
     files: dict[str, str]  # what the run began with: name → SHA-256
+    config_text: str = ""  # what an edited one is compared with; older runs have none
 
 
 class _Format(Struct, frozen=True):
@@ -132,7 +133,7 @@ def read(path: Path) -> RunFolder:
 
 def config_text(run: RunFolder) -> str:
     """The configuration that the run began with. Raises ValueError if it was changed since."""
-    return _unchanged(run, CONFIG, run.began.config).decode("utf-8")
+    return _unchanged(run, CONFIG, run.began.config, run.began.config_text).decode("utf-8")
 
 
 def file_bytes(run: RunFolder, name: str) -> bytes:
@@ -150,7 +151,7 @@ def _begin(path: Path, contents: Contents) -> RunFolder:
     config = contents.config.encode()
     files = {name: sha256(data) for name, data in contents.files.items()}
     id = f"{contents.name}-{secrets.token_hex(4)}"
-    began = Began(FORMAT, id, time.time(), str(Path.cwd()), sha256(config), files)
+    began = Began(FORMAT, id, time.time(), str(Path.cwd()), sha256(config), files, contents.config)
     parts = {
         **contents.files,
         CONFIG: config,
@@ -183,16 +184,19 @@ def _check_same(run: RunFolder, contents: Contents) -> None:
             )
 
 
-def _unchanged(run: RunFolder, name: str, hash: str) -> bytes:
+def _unchanged(run: RunFolder, name: str, hash: str, text: str = "") -> bytes:
+    """`text`: what it was, where that is known."""
     path = run.path / name
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if sha256(data) != hash:
+        differs = differences(text, data.decode("utf-8", "replace")) if text else []
+        shown = "".join(f"\n  {line}" for line in differs)
         raise ValueError(
             f"{path} was changed after the run began, and a run keeps what it began with. Put back "
-            "what it was, or begin a new run"
+            f"what it was{' (- then, + now)' if shown else ''}, or begin a new run{shown}"
         )
     return data
 

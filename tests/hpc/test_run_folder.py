@@ -80,6 +80,13 @@ def test_what_a_run_began_with_may_not_be_edited(folder, name):
             run_folder.file_bytes(run, name)
 
 
+def test_what_differs_in_an_edited_configuration_is_shown(folder):
+    run, _ = begun(folder)
+    (folder / "config.yaml").write_text(CONTENTS.config.replace("seed: 0", "seed: 1"))
+    with pytest.raises(ValueError, match=r"\(- then, \+ now\).*\n  - seed: 0\n  \+ seed: 1$"):
+        run_folder.config_text(run_folder.read(folder))
+
+
 def test_a_folder_of_another_format_is_refused_by_name(folder):
     begun(folder)
     said = json.loads((folder / "run.json").read_text())

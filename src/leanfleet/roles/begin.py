@@ -6,32 +6,20 @@ RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_fold
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc import run_folder, wire
-from leanfleet.config import dump_config, parse
+from leanfleet.config import dump_config
 from leanfleet.evaluate.results import THEOREMS
 from leanfleet.rl import files
-from leanfleet.rl.config import RunConfig
+from leanfleet.roles.opening import Run, run_of
 from leanfleet.theorems.named import named
 from leanfleet.theorems.shipped import lines
 
 if TYPE_CHECKING:
     from hpc.run_folder import RunFolder
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that has begun."""
-
-    folder: RunFolder
-    config: RunConfig
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
+    from leanfleet.rl.config import RunConfig
 
 
 def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> tuple[Run, bool]:
@@ -64,16 +52,10 @@ def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> t
 
 def open_run(path: Path) -> Run:
     """A run as it was begun. Raises ValueError for what is none, or was changed since."""
-    folder = run_folder.read(path)
-    text = run_folder.config_text(folder)
-    for name in folder.began.files:
-        run_folder.file_bytes(folder, name)  # is what it was
-    if files.FORK in folder.began.files and not (folder.path / files.JOURNAL).is_dir():
-        raise ValueError(
-            f"{folder.path} is a fork that was cut off before it had all it goes on from: give the "
-            "command that began it (launch … --fork) again"
-        )
-    return Run(folder, parse(RunConfig, text, str(folder.path / files.CONFIG)))
+    run = run_of(path)
+    for name in run.folder.began.files:
+        run_folder.file_bytes(run.folder, name)  # is what it was
+    return run
 
 
 def reopen(path: Path) -> Run:

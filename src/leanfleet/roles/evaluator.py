@@ -25,12 +25,13 @@ from leanfleet.model.folder import read_json
 from leanfleet.policies.versions import versions
 from leanfleet.progress import Reporter
 from leanfleet.rl import files
-from leanfleet.rl.config import ProbeConfig, RunConfig, load_run_config
+from leanfleet.rl.config import ProbeConfig, RunConfig
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
 from leanfleet.rl.theorems import read_probe
 from leanfleet.rl.told import seconds_at_work
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles import policies
+from leanfleet.roles.opening import run_of
 from leanfleet.roles.serving import stop_signal
 from leanfleet.seeds import child_seed
 
@@ -45,7 +46,7 @@ async def serve(folder: Path, report: Reporter) -> None:
 
     Raises ValueError, and what an evaluation raises.
     """
-    config = load_run_config(folder / files.CONFIG)
+    config = run_of(folder).config
     stopped = stop_signal()
     work = asyncio.create_task(_evaluations(config, folder, report))
     stop = asyncio.create_task(stopped.wait())
