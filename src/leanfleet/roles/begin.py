@@ -1,7 +1,8 @@
 """A run from its configuration: begun in a folder, or opened again as it was begun.
 
 What a run is about is copied into its folder, so that nothing that changes outside changes a run:
-RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_folder` keeps them.
+RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_folder` keeps them. Of
+`replay.supervised`, which may be large, it keeps hashes.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> t
         dump_config(config),
         copies,
         {"lean": lean} if lean else {},
+        config.replay.supervised,
     )
     folder, is_new = run_folder.keep(path, contents)
     _keys(folder)
@@ -59,8 +61,10 @@ def open_run(path: Path) -> Run:
 
 
 def reopen(path: Path) -> Run:
-    """The same, made ready for roles to start again. Inside `alone_in`."""
+    """The same, made ready for roles to start again. Inside `alone_in`. Raises ValueError also for
+    supervised rows that were changed since."""
     run = open_run(path)
+    run_folder.check_outside(run.folder)
     _keys(run.folder)
     return run
 

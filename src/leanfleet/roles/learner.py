@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpc.run_folder import check_outside
 from hpc.slurm.here import here
 from leanfleet.model import folder as files
 from leanfleet.model.tokenizer_file import FILE as TOKENIZER_FILE
@@ -73,13 +74,14 @@ def _train(config: RunConfig, run: Path, logs: Path) -> None:
 def _checked(run: Path) -> RunConfig:
     """The run's configuration, with what would otherwise be noticed after the first rows. Raises
     ValueError."""
-    config = run_of(run).config
-    learner = config.learner
+    opened = run_of(run)
+    config, learner = opened.config, opened.config.learner
     if learner.model is not None:
         room_of(train_config(config, run).stages[0], learner.model)
     for path in shards(Path(each) for each in config.replay.supervised):
         if not path.is_file():
             raise ValueError(f"replay.supervised: {path}: there is no such file")
+    check_outside(opened.folder, Path())
     return config
 
 
