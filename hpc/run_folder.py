@@ -17,7 +17,7 @@ import difflib
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Began(Struct, frozen=True):
     cwd: str  # relative paths of the configuration begin here
     config: str  # SHA-256
     files: dict[str, str]  # what the run began with: name → SHA-256
+    config_text: str = ""  # what an edited one is compared with; older runs have none
+    outside: dict[str, str] = {}  # files that stay elsewhere: path → SHA-256; older runs have none
 
 
 class _Format(Struct, frozen=True):
@@ -51,12 +53,14 @@ class _Format(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Contents:
-    """What a run is begun with. `files`: more of them, by name."""
+    """What a run is begun with. `files`: more of them, by name. `outside`: paths of files that are too
+    large to be copied; a run goes on only as long as they are what they were."""
 
     name: str
     config: str
     files: Mapping[str, bytes] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    outside: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,12 @@ def keep(path: Path, contents: Contents) -> tuple[RunFolder, bool]:
     """The run of these contents, and whether it is new. To be called inside `run_lock.alone_in`.
 
     Raises ValueError for a folder that holds anything else: another configuration (with the
-    difference), other files, another format, no run.
+    difference), other files, another format, no run; and for files outside that have changed.
     """
     if (path / RUN).exists():
         run = read(path)
         _check_same(run, contents)
+        check_outside(run)
         return run, False
     known = {RUN, CONFIG, CODE, LOCK, *contents.files}
     strange = [name for name in _names(path) if name not in known]
@@ -132,12 +137,24 @@ def read(path: Path) -> RunFolder:
 
 def config_text(run: RunFolder) -> str:
     """The configuration that the run began with. Raises ValueError if it was changed since."""
-    return _unchanged(run, CONFIG, run.began.config).decode("utf-8")
+    return _unchanged(run, CONFIG, run.began.config, run.began.config_text).decode("utf-8")
 
 
 def file_bytes(run: RunFolder, name: str) -> bytes:
     """A file that the run began with. Raises ValueError if it was changed since."""
     return _unchanged(run, name, run.began.files[name])
+
+
+def check_outside(run: RunFolder, cwd: Path | None = None) -> None:
+    """Reads the files that stay elsewhere. `cwd`: where relative paths begin, if not where the run was
+    begun. Raises ValueError for one that is not what it was."""
+    for name, hash in run.began.outside.items():
+        path = (cwd or run.cwd) / name
+        if _file_sha256(path) != hash:
+            raise ValueError(
+                f"{path} was changed after {run.path} began, and a run goes on with what it began with. "
+                f"Put back what it was; or go on with the new one: launch … --out NEW --fork {run.path}"
+            )
 
 
 def differences(before: str, after: str) -> list[str]:
@@ -150,7 +167,16 @@ def _begin(path: Path, contents: Contents) -> RunFolder:
     config = contents.config.encode()
     files = {name: sha256(data) for name, data in contents.files.items()}
     id = f"{contents.name}-{secrets.token_hex(4)}"
-    began = Began(FORMAT, id, time.time(), str(Path.cwd()), sha256(config), files)
+    began = Began(
+        format=FORMAT,
+        id=id,
+        created=time.time(),
+        cwd=str(Path.cwd()),
+        config=sha256(config),
+        files=files,
+        config_text=contents.config,
+        outside={name: _file_sha256(Path(name)) for name in contents.outside},
+    )
     parts = {
         **contents.files,
         CONFIG: config,
@@ -183,16 +209,19 @@ def _check_same(run: RunFolder, contents: Contents) -> None:
             )
 
 
-def _unchanged(run: RunFolder, name: str, hash: str) -> bytes:
+def _unchanged(run: RunFolder, name: str, hash: str, text: str = "") -> bytes:
+    """`text`: what it was, where that is known."""
     path = run.path / name
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if sha256(data) != hash:
+        differs = differences(text, data.decode("utf-8", "replace")) if text else []
+        shown = "".join(f"\n  {line}" for line in differs)
         raise ValueError(
             f"{path} was changed after the run began, and a run keeps what it began with. Put back "
-            "what it was, or begin a new run"
+            f"what it was{' (- then, + now)' if shown else ''}, or begin a new run{shown}"
         )
     return data
 
@@ -204,6 +233,14 @@ def _names(path: Path) -> list[str]:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
 
 
 def _pretty(value: Any) -> bytes:

@@ -80,6 +80,36 @@ def test_what_a_run_began_with_may_not_be_edited(folder, name):
             run_folder.file_bytes(run, name)
 
 
+def test_what_differs_in_an_edited_configuration_is_shown(folder):
+    run, _ = begun(folder)
+    (folder / "config.yaml").write_text(CONTENTS.config.replace("seed: 0", "seed: 1"))
+    with pytest.raises(ValueError, match=r"\(- then, \+ now\).*\n  - seed: 0\n  \+ seed: 1$"):
+        run_folder.config_text(run_folder.read(folder))
+
+
+def test_files_that_stay_elsewhere_must_be_what_they_were(folder, tmp_path, monkeypatch):
+    rows = tmp_path / "home" / "rows"
+    rows.parent.mkdir()
+    rows.write_bytes(b"1")
+    monkeypatch.chdir(rows.parent)
+    contents = replace(CONTENTS, outside=("rows",))
+    begun(folder, contents)
+    monkeypatch.chdir(tmp_path)
+    run, is_new = begun(folder, contents)  # relative paths begin where the run did
+    assert not is_new
+    run_folder.check_outside(run)
+    with pytest.raises(ValueError, match="rows: No such file"):
+        run_folder.check_outside(run, tmp_path)
+    rows.write_bytes(b"2")
+    for use in (lambda: run_folder.check_outside(run), lambda: begun(folder, contents)):
+        with pytest.raises(ValueError, match=f"{rows} was changed after .*--fork {folder}"):
+            use()
+    rows.unlink()
+    with pytest.raises(ValueError, match="rows: No such file"):
+        begun(folder.with_name("other"), contents)
+    assert not (folder.with_name("other") / "run.json").exists()
+
+
 def test_a_folder_of_another_format_is_refused_by_name(folder):
     begun(folder)
     said = json.loads((folder / "run.json").read_text())

@@ -19,8 +19,10 @@ import msgspec
 import psutil
 import pytest
 
+from hpc import run_folder
+from hpc.files import write_json
+from hpc.run_lock import alone_in
 from leanfleet.config import dump_config
-from leanfleet.evaluate.results import THEOREMS
 from leanfleet.model.folder import check_manifest
 from leanfleet.policies.versions import versions
 from leanfleet.rl import files
@@ -28,6 +30,7 @@ from leanfleet.rl.config import RunConfig, UntilConfig
 from leanfleet.rl.replay import Replay
 from leanfleet.rl.rounds import Rounds
 from leanfleet.roles import sites
+from leanfleet.roles.begin import begin
 from leanfleet.train.config import DeepSpeedConfig
 from leanfleet.train.record import NAME, lines
 from leanfleet.train.transitions import Transition, write_shard
@@ -78,6 +81,7 @@ def config(folder: Path, **learner) -> RunConfig:
             "theorems": str(folder / "theorems.jsonl"),
             "learner": base | learner,
             "replay": {"supervised": [str(folder / "supervised.parquet")], "half_life": 2},
+            "evaluate": None,
         }
     )
 
@@ -87,10 +91,17 @@ class Running:
 
     def __init__(self, folder: Path, settings: RunConfig) -> None:
         self.folder = folder
-        folder.mkdir()
-        (folder / files.CONFIG).write_text(dump_config(settings))
-        shutil.copy(settings.theorems, folder / THEOREMS)  # the run's own: nothing reads the other
+        with alone_in(folder):
+            begin(folder, settings)
         self.replay = Replay(folder / files.REPLAY, epoch=1)
+
+    def configure(self, settings: RunConfig) -> None:
+        """As if it had begun with these."""
+        text = dump_config(settings)
+        (self.folder / files.CONFIG).write_text(text)
+        began = run_folder.read(self.folder).began
+        now = {"config": run_folder.sha256(text.encode()), "config_text": text}
+        write_json(self.folder / run_folder.RUN, msgspec.structs.replace(began, **now))
 
     def add(self, found: list[Transition]) -> None:
         self.replay.add(self.replay.judged + 1, found)
@@ -228,7 +239,7 @@ def test_refused_tactics_are_learned_from_and_the_record_says_so(undisturbed, se
     # Another weight is another training: the checkpoint is not gone on from.
     (run.folder / files.LEARNER / files.DONE).unlink()
     more = {"learner": settings.learner, "until": UntilConfig(versions=2)}
-    (run.folder / files.CONFIG).write_text(dump_config(settings.model_copy(update=more)))
+    run.configure(settings.model_copy(update=more))
     _, said = (again := run.start()).communicate(timeout=120)
     assert again.returncode == 2 and "stage.rejected_weight: 0.5 → not set" in said
 
@@ -297,7 +308,7 @@ def test_a_lost_parent_a_lost_rank_and_a_mistake(undisturbed, settings, tmp_path
     assert learner.returncode == 4 and "was ended by SIGKILL" in said
     wrong = settings.learner.model_copy(update={"vocabulary": 700})
     changed = settings.model_copy(update={"learner": wrong})
-    (run.folder / files.CONFIG).write_text(dump_config(changed))
+    run.configure(changed)
     learner = run.start()
     _, said = learner.communicate(timeout=60)
     assert learner.returncode == 2 and "a tokenizer of 700 tokens" in said

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from operator import attrgetter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +56,14 @@ def test_every_so_many_versions_and_the_first_and_the_last(every, published, bef
         assert last == (None if newest in evaluated else newest)
 
 
+def test_what_was_begun_is_finished_first():
+    rules = {"every": 4, "before": True, "last": False}
+    assert due(range(20), [0, 10], **rules, begun=[15]) == 15
+    assert due([18, 19], [0, 10], **rules, begun=[15, 19]) == 15  # the run's own copy is enough
+    assert due(range(20), [0, 10, 15], **rules, begun=[15]) == 19
+    assert due(range(20), [], **rules, begun=[0]) == 0
+
+
 def line(version: int, solved: int) -> EvaluationLine:
     return EvaluationLine(
         step=version, policy_version=version, split="p", simulations=1, attempts=1, solved=solved,
@@ -72,25 +83,88 @@ def begun(tmp_path: Path) -> Run:
     return run
 
 
+def publish(run: Run, version: int) -> Path:
+    weights = run.path / files.WEIGHTS / f"v{version}"
+    weights.mkdir(parents=True)
+    (weights / "config.json").write_text(f'{{"step": {10 * version}}}')
+    (weights / "manifest.json").write_text("{}")
+    return weights
+
+
 async def test_a_line_says_how_long_the_run_had_been_at_work(tmp_path, monkeypatch):
     """By the hubs' clock, which outlives them, so that the report has the curve against time."""
     run = begun(tmp_path)
     fake = LeanConfig(driver="fake", processes=1)
     monkeypatch.setattr(evaluator.lean_role, "roving", lambda *_: local_server(fake))
-    weights = run.path / files.WEIGHTS / "v1"
-    weights.mkdir(parents=True)
-    (weights / "config.json").write_text('{"step": 40}')
+    weights = publish(run, 4)
+    (weights / "manifest.json").unlink()
     for seconds in (1800.0, 5400.04):  # the evaluator is started again for the second
         (run.path / files.CLOCK).write_text(json.dumps({"seconds": seconds}))
         await evaluator._evaluations(run.config, run.path, Silent())
         (weights / "manifest.json").write_text("{}")  # published now
     found = [(line.policy_version, line.step, line.solved) for line in read_lines(run.path)]
-    assert found == [(0, 0, 1), (1, 40, 1)]
+    assert found == [(0, 0, 1), (4, 40, 1)]
     assert [line.run_seconds for line in read_lines(run.path)] == [1800.0, 5400.0]
     assert cli.main(["report", str(run.path)]) == 0
     assert "Probe: solved against time" in (run.path / files.REPORT).read_text()
     (run.path / files.CLOCK).write_text("{")
     assert seconds_at_work(run.path) == 0  # a damaged clock ends no evaluator
+
+
+class Killed(BaseException):
+    """No exception: nothing catches it."""
+
+
+async def test_a_killed_evaluator_finishes_the_version_that_it_had_begun(tmp_path, monkeypatch):
+    """Its learner has dropped that version, and the first results were made with other settings."""
+    run = begun(tmp_path)
+    fake = LeanConfig(driver="fake", processes=1)
+    monkeypatch.setattr(evaluator.lean_role, "roving", lambda *_: local_server(fake))
+    weights, began, real = publish(run, 15), [], evaluator.evaluate
+
+    async def killed(*what, **how):
+        began.append(what[3].name)
+        if what[3].name == "v000015":
+            raise Killed
+        await real(*what, **how)
+
+    monkeypatch.setattr(evaluator, "evaluate", killed)
+    with pytest.raises(Killed):
+        await evaluator._evaluations(run.config, run.path, Silent())
+    monkeypatch.setattr(evaluator, "evaluate", real)
+    shutil.rmtree(weights)
+    publish(run, 19)
+    other = run.path / files.EVALUATIONS / "v000015"
+    shutil.copytree(run.path / files.EVALUATIONS / "v000000", other)
+    manifest = (other / "manifest.json").read_text()
+    (other / "manifest.json").write_text(manifest.replace('"simulations": 4', '"simulations": 5'))
+    await evaluator._evaluations(run.config, run.path, Silent())
+    assert began == ["v000000", "v000015"]
+    found = [(each.policy_version, each.step, each.solved) for each in read_lines(run.path)]
+    assert found == [(0, 0, 1), (15, 150, 1), (19, 190, 1)]
+    assert (other / "manifest.json.1").exists()
+    assert not (run.path / files.EVALUATIONS / evaluator.PINNED).exists()
+
+
+@pytest.mark.parametrize("when", ["_pinned", "shutil.copytree"])
+async def test_a_version_that_its_learner_drops_is_not_evaluated_as_the_menu(
+    tmp_path, monkeypatch, when
+):
+    """Before its weights are copied, or while they are."""
+    run = begun(tmp_path)
+    fake = LeanConfig(driver="fake", processes=1)
+    monkeypatch.setattr(evaluator.lean_role, "roving", lambda *_: local_server(fake))
+    weights, real = publish(run, 3), attrgetter(when)(evaluator)
+
+    def late(*words):
+        if weights.exists() and {3, weights} & set(words):
+            shutil.rmtree(weights)
+            publish(run, 4)
+        return real(*words)
+
+    monkeypatch.setattr(f"leanfleet.roles.evaluator.{when}", late)
+    await evaluator._evaluations(run.config, run.path, Silent())
+    assert [each.policy_version for each in read_lines(run.path)] == [0, 4]
 
 
 def test_the_best_is_named(tmp_path):

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpc import rendezvous
+from hpc import rendezvous, run_folder
+from hpc.run_lock import alone_in
 from leanfleet import cli
 from leanfleet.config import Site
 from leanfleet.lean.toolchain import Lean, NativePaths, Node, installed
@@ -117,10 +118,12 @@ def test_the_site_s_disk_is_used_by_the_role(tmp_path, monkeypatch):
         asked.append((address.task, scratch))
 
     monkeypatch.setattr("leanfleet.roles.lean.serve", serve)
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    assert cli.main(["role", "lean", str(tmp_path)]) == 0  # of a run of this machine
-    sites.keep(tmp_path, Site(name="far", launcher="slurm", scratch="$TMPDIR"))
-    assert cli.main(["role", "lean", str(tmp_path), "--task", "3"]) == 0
+    run = tmp_path / "run"
+    with alone_in(run):
+        run_folder.keep(run, run_folder.Contents("tried", CONFIG))
+    assert cli.main(["role", "lean", str(run)]) == 0  # of a run of this machine
+    sites.keep(run, Site(name="far", launcher="slurm", scratch="$TMPDIR"))
+    assert cli.main(["role", "lean", str(run), "--task", "3"]) == 0
     assert asked == [(0, None), (3, "$TMPDIR")]
 
 

@@ -36,7 +36,7 @@ import msgspec
 from provers import CODES, Acknowledged, Fleet
 from proxy import Middleman
 
-from hpc import journal
+from hpc import journal, run_folder
 from leanfleet import eventloop
 from leanfleet.lean.process import resident_bytes
 from leanfleet.messages import GameOutcome, HubStatus, Theorem
@@ -221,9 +221,8 @@ async def _soak(options: argparse.Namespace, run: Path) -> int:
         kept = Kept()
         run.mkdir(parents=True, exist_ok=True)
         run.chmod(0o700)
-        (run / files.CONFIG).write_text(
-            CONFIG.format(seed=options.seed, lease_seconds=options.lease_seconds)
-        )
+        text = CONFIG.format(seed=options.seed, lease_seconds=options.lease_seconds)
+        run_folder.keep(run, run_folder.Contents("soak-hub", text))
         theorems = [Theorem(f"t{n}", f"theorem t{n} : True") for n in range(options.theorems)]
         write_theorems(run, theorems)
     acknowledged = Acknowledged(

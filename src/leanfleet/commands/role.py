@@ -15,8 +15,9 @@ _EXAMPLES = """\
   mpiexec -n 2 leanfleet role prover runs/quickstart --task 0      # prover.ranks: 2
   leanfleet role lean runs/quickstart --task 1
 
-Every role reads RUN/config.yaml, finds the others through RUN/endpoints, and can be killed and
-started again at any time. `prover`, `learner` and `evaluator` end when the run is over.
+Every role reads RUN/config.yaml, which must be the one that the run began with, finds the others
+through RUN/endpoints, and can be killed and started again at any time. `prover`, `learner` and
+`evaluator` end when the run is over.
 exit codes: 0 done or stopped, 2 bad input, 4 infrastructure.
 """
 
@@ -32,13 +33,12 @@ def register(subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hpc import disks
+    from hpc import disks, run_folder
     from hpc.meter import metered
     from leanfleet.lean.environment import LeanStartError
     from leanfleet.rl import files
 
-    if not (arguments.folder / files.CONFIG).is_file():
-        raise ValueError(f"{arguments.folder} is no run: there is no {files.CONFIG} in it")
+    run_folder.read(arguments.folder)  # before anything is written into what is no run
     name = f"{arguments.role}.{arguments.task}.{arguments.attempt}"
     with metered(arguments.folder / files.CPU, name) as arguments.meter:
         try:
@@ -132,10 +132,9 @@ _ROLES: dict[str, Callable[[argparse.Namespace], None]] = {
 
 
 def _config(arguments: argparse.Namespace):
-    from leanfleet.rl import files
-    from leanfleet.rl.config import load_run_config
+    from leanfleet.roles.opening import run_of
 
-    return load_run_config(arguments.folder / files.CONFIG)
+    return run_of(arguments.folder).config
 
 
 def _address(arguments: argparse.Namespace):

@@ -72,6 +72,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
     verdict_key: str = ""
 
 
+class OtherResults(ValueError):
+    """A folder holds results of another benchmark, Lean or setting."""
+
+
 class Results:
     """A folder opened for writing: `with Results.open(folder, manifest, theorems) as results:`."""
 
@@ -86,8 +90,7 @@ class Results:
         """Takes up what is there, or begins.
 
         `fresh`: results of something else are put aside (results.jsonl.1, …) instead of refused.
-        Raises ValueError for a folder that can't be written to, is in use, is damaged, or holds
-        results of another benchmark, Lean or setting.
+        Raises OtherResults; ValueError for a folder that can't be written to, is in use or damaged.
         """
         try:
             (folder / PROOFS).mkdir(parents=True, exist_ok=True)
@@ -283,7 +286,7 @@ def _begin(
         differ = differences(before, manifest)
         rows, whole = _rows(folder / RESULTS)
         if differ:
-            raise ValueError(
+            raise OtherResults(
                 f"{folder} holds {len(rows)} results of another evaluation:\n  "
                 + "\n  ".join(differ)
                 + "\nchoose another --out, or --fresh to put those results aside and begin anew"

@@ -50,12 +50,26 @@ class Opened:
 
 
 def open_weights(folder: Path, config: PolicyConfig) -> Opened:
-    """Loads what `locate` finds and builds an engine. Raises ValueError, with what is wrong."""
-    path, version = locate(folder)
+    """Loads what `locate` finds and builds an engine. Raises ValueError, with what is wrong.
+
+    A version that its learner drops while it is read makes way for the newer one.
+    """
+    while True:
+        path, version = locate(folder)
+        try:
+            return _open(path, version, config)
+        except (ValueError, OSError):
+            if locate(folder) == (path, version):
+                raise
+
+
+def _open(path: Path, version: int, config: PolicyConfig) -> Opened:
     given = Path(config.prompt) if config.prompt is not None else None
     exported = is_onnx(path)
     loaded = _graph(path, config) if exported else load(path, config)
     prompter = Prompter(format_of(path, loaded.tokenizer, given), loaded.tokenizer)
+    if not path.is_dir():  # where its format was looked for, it may have been gone already
+        raise ValueError(f"{path} was removed while it was read")
     limits = Limits(
         lanes=config.lanes,
         width=config.width,

@@ -37,17 +37,26 @@ class EvaluationLine(Struct, frozen=True, kw_only=True):
 
 
 def due(
-    versions: Iterable[int], evaluated: Iterable[int], every: int, *, before: bool, last: bool
+    versions: Iterable[int],
+    evaluated: Iterable[int],
+    every: int,
+    *,
+    before: bool,
+    last: bool,
+    begun: Iterable[int] = (),
 ) -> int | None:
     """The next version to evaluate; None while there is none.
 
     The newest that is there, once it is `every` versions after the last evaluated one: what was
     published meanwhile is passed over, so that evaluation never falls behind. `before`: version 0
-    first. `last`: no more will come, and the newest is due in any case.
+    first. `last`: no more will come, and the newest is due in any case. `begun`: evaluations that may
+    have been cut off; they are finished first, so that many kills don't keep all from ending.
     """
     done = set(evaluated)
     if before and 0 not in done:
         return 0
+    if cut_off := set(begun) - done:
+        return min(cut_off)
     newest = max(versions, default=0)
     if newest == 0 or newest in done:
         return None

@@ -1,37 +1,26 @@
 """A run from its configuration: begun in a folder, or opened again as it was begun.
 
 What a run is about is copied into its folder, so that nothing that changes outside changes a run:
-RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_folder` keeps them.
+RUN/config.yaml, resolved, RUN/theorems.jsonl and RUN/probe.jsonl. `hpc.run_folder` keeps them. Of
+`replay.supervised`, which may be large, it keeps hashes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc import run_folder, wire
-from leanfleet.config import dump_config, parse
+from leanfleet.config import dump_config
 from leanfleet.evaluate.results import THEOREMS
 from leanfleet.rl import files
-from leanfleet.rl.config import RunConfig
+from leanfleet.roles.opening import Run, run_of
 from leanfleet.theorems.named import named
 from leanfleet.theorems.shipped import lines
 
 if TYPE_CHECKING:
     from hpc.run_folder import RunFolder
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that has begun."""
-
-    folder: RunFolder
-    config: RunConfig
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
+    from leanfleet.rl.config import RunConfig
 
 
 def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> tuple[Run, bool]:
@@ -56,6 +45,7 @@ def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> t
         dump_config(config),
         copies,
         {"lean": lean} if lean else {},
+        config.replay.supervised,
     )
     folder, is_new = run_folder.keep(path, contents)
     _keys(folder)
@@ -64,21 +54,17 @@ def begin(path: Path, config: RunConfig, lean: str = "", fork: bytes = b"") -> t
 
 def open_run(path: Path) -> Run:
     """A run as it was begun. Raises ValueError for what is none, or was changed since."""
-    folder = run_folder.read(path)
-    text = run_folder.config_text(folder)
-    for name in folder.began.files:
-        run_folder.file_bytes(folder, name)  # is what it was
-    if files.FORK in folder.began.files and not (folder.path / files.JOURNAL).is_dir():
-        raise ValueError(
-            f"{folder.path} is a fork that was cut off before it had all it goes on from: give the "
-            "command that began it (launch … --fork) again"
-        )
-    return Run(folder, parse(RunConfig, text, str(folder.path / files.CONFIG)))
+    run = run_of(path)
+    for name in run.folder.began.files:
+        run_folder.file_bytes(run.folder, name)  # is what it was
+    return run
 
 
 def reopen(path: Path) -> Run:
-    """The same, made ready for roles to start again. Inside `alone_in`."""
+    """The same, made ready for roles to start again. Inside `alone_in`. Raises ValueError also for
+    supervised rows that were changed since."""
     run = open_run(path)
+    run_folder.check_outside(run.folder)
     _keys(run.folder)
     return run
 

@@ -1,8 +1,8 @@
 """The evaluator role: a probe at a fixed budget, again and again, with the weights of one version each.
 
 It asks the run's Lean servers and holds the weights itself, so collecting goes on and no version
-changes under it. Killed, it goes on in the same folder. This file only joins `leanfleet.evaluate` to
-the run's folder.
+changes under it. Killed, it finishes the version that it had begun, in the same folder, before it looks
+for a newer one. This file only joins `leanfleet.evaluate` to the run's folder.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ import msgspec
 
 from leanfleet.evaluate.benchmarks import Benchmark
 from leanfleet.evaluate.content import content_hash
+from leanfleet.evaluate.results import OtherResults
 from leanfleet.evaluate.session import evaluate, write_reports
 from leanfleet.evaluate.settings import Settings
 from leanfleet.model.folder import read_json
 from leanfleet.policies.versions import versions
 from leanfleet.progress import Reporter
 from leanfleet.rl import files
-from leanfleet.rl.config import ProbeConfig, RunConfig, load_run_config
+from leanfleet.rl.config import ProbeConfig, RunConfig
 from leanfleet.rl.evaluation import EvaluationLine, add_line, due, read_lines
 from leanfleet.rl.theorems import read_probe
 from leanfleet.rl.told import seconds_at_work
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles import policies
+from leanfleet.roles.opening import run_of
 from leanfleet.roles.serving import stop_signal
 from leanfleet.seeds import child_seed
 
 LOOK_SECONDS = 2.0
-PINNED = (
-    ".evaluating"  # a copy of the weights that are being evaluated: the learner may drop its own
-)
+# A copy of the weights that are being evaluated, from before the first result until the line is
+# written: the learner may drop its own.
+PINNED = ".evaluating"
 
 
 async def serve(folder: Path, report: Reporter) -> None:
@@ -44,7 +46,7 @@ async def serve(folder: Path, report: Reporter) -> None:
 
     Raises ValueError, and what an evaluation raises.
     """
-    config = load_run_config(folder / files.CONFIG)
+    config = run_of(folder).config
     stopped = stop_signal()
     work = asyncio.create_task(_evaluations(config, folder, report))
     stop = asyncio.create_task(stopped.wait())
@@ -67,7 +69,8 @@ async def _evaluations(config: RunConfig, folder: Path, report: Reporter) -> Non
         last = (folder / files.LEARNER / files.DONE).exists()
         there = versions(folder / files.WEIGHTS)
         evaluated = [line.policy_version for line in read_lines(folder)]
-        version = due(there, evaluated, probe.every, before=probe.before, last=last)
+        begun = versions(folder / files.EVALUATIONS / PINNED)
+        version = due(there, evaluated, probe.every, before=probe.before, last=last, begun=begun)
         if version is not None:
             await _evaluate(config, probe, folder, benchmark, version, report)
         elif last:
@@ -84,7 +87,10 @@ async def _evaluate(
     version: int,
     report: Reporter,
 ) -> None:
-    """One version, from beginning to its line."""
+    """One version, from beginning to its line; nothing where its weights are gone already."""
+    weights = _pinned(folder, version)
+    if weights is None and version:
+        return  # dropped since it was found: there is a newer one
     began, at_work = time.monotonic(), seconds_at_work(folder)
     out = folder / files.EVALUATIONS / f"v{version:06}"
     settings = Settings(
@@ -95,7 +101,6 @@ async def _evaluate(
         allow=tuple(config.lean.allow),
         seed=child_seed(config.seed, "evaluate"),
     )
-    weights = _pinned(folder, version)
     report.note(f"version {version}: {len(benchmark.theorems)} theorems of {benchmark.name}")
     async with AsyncExitStack() as stack:
         ask = None
@@ -105,9 +110,12 @@ async def _evaluate(
             weight = config.prover.menu_weight
             settings = settings.with_network(f"v{version}", source, config.policy, weight)
         open_lean = partial(lean_role.roving, folder / files.ENDPOINTS, folder / files.KEYS)
-        await evaluate(
-            open_lean, benchmark, settings, out, report, searches=probe.searches, ask=ask
-        )
+        what = open_lean, benchmark, settings, out, report
+        try:
+            await evaluate(*what, searches=probe.searches, ask=ask)
+        except OtherResults:  # of another Lean, or as the run was configured that a fork is of
+            report.note(f"version {version} is begun anew: Lean or settings were others")
+            await evaluate(*what, searches=probe.searches, ask=ask, fresh=True)
     summary = write_reports(out)
     line = EvaluationLine(
         step=_step(weights),
@@ -140,7 +148,8 @@ def _step(weights: Path | None) -> int:
 
 
 def _pinned(folder: Path, version: int) -> Path | None:
-    """A copy of the version's weights that stays; None for the menu that a new network begins as."""
+    """A copy of the version's weights that stays. None where there are none: of version 0 that is the
+    menu that a new network begins as, of another that the learner has dropped it."""
     copy = folder / files.EVALUATIONS / PINNED / f"v{version}"
     if (copy / "config.json").is_file():
         return copy
@@ -149,7 +158,12 @@ def _pinned(folder: Path, version: int) -> Path | None:
         return None
     aside = copy.with_name(".copy")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(found, aside)
+    try:
+        shutil.copytree(found, aside)
+    except OSError:
+        if found.is_dir():
+            raise
+        return None
     aside.rename(copy)
     return copy
 

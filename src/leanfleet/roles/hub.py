@@ -48,7 +48,6 @@ from leanfleet.policies.versions import newest
 from leanfleet.prover import Budget
 from leanfleet.rl import files
 from leanfleet.rl.board import EVERY_SECONDS, Board
-from leanfleet.rl.config import load_run_config
 from leanfleet.rl.hub import Hub, accounts
 from leanfleet.rl.judge import LeanJudge
 from leanfleet.rl.ledger import Ledger
@@ -59,6 +58,7 @@ from leanfleet.rl.theorems import read_theorems
 from leanfleet.rl.tickets import Tickets
 from leanfleet.rl.told import read_clock
 from leanfleet.roles import lean as lean_role
+from leanfleet.roles.opening import run_of
 from leanfleet.roles.roving import Roving
 from leanfleet.roles.servers import Servers
 from leanfleet.roles.serving import Address, listening, server_keys, show_until, stop_signal
@@ -94,7 +94,7 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT. `judge`: in place of the run's Lean. Raises ValueError for what
     is wrong with the run's folder, Stale when a later hub took over."""
-    config = load_run_config(folder / files.CONFIG)
+    config = run_of(folder).config
     address = Address(bind, folder / files.KEYS, folder / files.ENDPOINTS, 0, attempt, config.name)
     stopped = stop_signal()
     keys = server_keys(address)
@@ -132,7 +132,7 @@ async def judge_left(folder: Path, judge: Judge | None = None) -> tuple[int, int
     """Has what the hub of a run that is over had to leave judged by a Lean server of its own. How many
     claims are judged now, and how many still left. Raises ValueError, LeanStartError (no Lean, another
     hub), OSError."""
-    config = load_run_config(folder / files.CONFIG)
+    config = run_of(folder).config
     lean = config.lean.model_copy(update={"processes": 1, "verify_processes": 1})
     async with AsyncExitStack() as stack:
         if judge is None:

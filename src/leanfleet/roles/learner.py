@@ -12,18 +12,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpc.run_folder import check_outside
 from hpc.slurm.here import here
 from leanfleet.model import folder as files
 from leanfleet.model.tokenizer_file import FILE as TOKENIZER_FILE
 from leanfleet.model.tokenizer_train import train_tokenizer
 from leanfleet.rl import published
-from leanfleet.rl.config import RunConfig, load_run_config
-from leanfleet.rl.files import CONFIG, DONE, LEARNER, LOGS, OVER, REPLAY, WEIGHTS
+from leanfleet.rl.config import RunConfig
+from leanfleet.rl.files import DONE, LEARNER, LOGS, OVER, REPLAY, WEIGHTS
 from leanfleet.rl.learner import LOOK_SECONDS, TELL_SECONDS, TOKENIZER, train_config
 from leanfleet.rl.replay import read_manifests
 from leanfleet.rl.rounds import FILE as ROUNDS
 from leanfleet.rl.theorems import read_theorems
 from leanfleet.roles import sites, steps
+from leanfleet.roles.opening import run_of
 from leanfleet.train.data import room_of
 from leanfleet.train.processes import RankLost, alone_in, passing_on, supervise
 from leanfleet.train.transitions import read_shard, shards
@@ -37,19 +39,21 @@ def serve(run: Path, attempt: int = 0) -> bool:
 
     Raises ValueError with what is wrong, RankLost: to be started again.
     """
-    config = load_run_config(run / CONFIG)
+    config = _checked(run)
     folder = run / LEARNER
-    _check(config, run)
     print(f"learner of {config.name}, attempt {attempt}", flush=True)
     with alone_in(folder, LOCK):
         (folder / DONE).unlink(missing_ok=True)
         (folder / LOGS).mkdir(exist_ok=True)
         if config.learner.start is not None:
             published.begin_with(Path(config.learner.start), run / WEIGHTS)
-        if not (folder / ROUNDS).exists() and not _first_rows(config, run):
+        is_first = not (folder / ROUNDS).exists()
+        if is_first and not _first_rows(config, run):
             return (folder / DONE).exists()
         if config.learner.model is not None:
             _make_tokenizer(config, run)
+        if is_first:
+            _checked(run)  # the ranks read all of it anew, and this may be hours later
         _train(config, run, folder / LOGS)
         return (folder / DONE).exists()
 
@@ -67,14 +71,18 @@ def _train(config: RunConfig, run: Path, logs: Path) -> None:
         supervise(module, arguments, ranks, logs)
 
 
-def _check(config: RunConfig, run: Path) -> None:
-    """What would otherwise be noticed after the first rows. Raises ValueError."""
-    learner = config.learner
+def _checked(run: Path) -> RunConfig:
+    """The run's configuration, with what would otherwise be noticed after the first rows. Raises
+    ValueError."""
+    opened = run_of(run)
+    config, learner = opened.config, opened.config.learner
     if learner.model is not None:
         room_of(train_config(config, run).stages[0], learner.model)
     for path in shards(Path(each) for each in config.replay.supervised):
         if not path.is_file():
             raise ValueError(f"replay.supervised: {path}: there is no such file")
+    check_outside(opened.folder, Path())
+    return config
 
 
 def _first_rows(config: RunConfig, run: Path) -> bool:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from leanfleet.policies.versions import versions
+from leanfleet.rl import files
 from leanfleet.roles.plan import RoleProcess, mpiexec
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def check(config: RunConfig, processes: Sequence[RoleProcess], folder: Path, cwd
     """
     from leanfleet.lean import toolchain
 
-    mistakes = [*_paths(config, cwd), *_room(folder)]
+    mistakes = [*_paths(config, folder, cwd), *_room(folder)]
     if any(each.ranks > 1 for each in processes):
         try:
             mpiexec()
@@ -95,11 +97,11 @@ def check_node(folder: Path, gpus_wanted: int, gpus: int) -> None:
         raise ValueError("; ".join([f"{where}: {mistakes[0]}", *mistakes[1:]]))
 
 
-def _paths(config: RunConfig, cwd: Path) -> list[str]:
-    """What the configuration names and is not there."""
+def _paths(config: RunConfig, folder: Path, cwd: Path) -> list[str]:
+    """What the configuration names and is not there, unless the run has a copy of its own."""
     mistakes = []
-    start = config.learner.start
-    if start is not None and not (cwd / start).is_dir():
+    start, has_copy = config.learner.start, 0 in versions(folder / files.WEIGHTS)
+    if start is not None and not has_copy and not (cwd / start).is_dir():
         mistakes.append(f"learner.start: {start} is no folder of weights")
     for path in config.replay.supervised:
         if not (cwd / path).is_file():

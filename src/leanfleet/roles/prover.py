@@ -36,12 +36,12 @@ from leanfleet.policies.network import Ask, NetworkPolicy
 from leanfleet.policies.versions import newest
 from leanfleet.policy import MenuPolicy, Policy
 from leanfleet.rl import files
-from leanfleet.rl.config import load_run_config
 from leanfleet.rl.desk import Desk
 from leanfleet.rl.prover import GameConfig, Player
 from leanfleet.roles import lean as lean_role
 from leanfleet.roles import policy as policy_role
 from leanfleet.roles.hub import ask_hub
+from leanfleet.roles.opening import run_of
 from leanfleet.roles.roving import Roving
 from leanfleet.roles.serving import show_until, stop_signal
 
@@ -55,7 +55,7 @@ _GOODBYE = encode(TakeGames("rank", 0))  # a rank's last message
 
 def run(folder: Path, task: int = 0, attempt: int = 0) -> None:
     """Plays until the run is over or a signal comes. Raises ValueError for an unfit world or run."""
-    config = load_run_config(folder / files.CONFIG)
+    config = run_of(folder).config
     world = mpi.join(config.prover.ranks)
     name = f"prover.{task}.{attempt} on {socket.gethostname()}"
     eventloop.run(_Rank(config, folder, world, name, task, attempt).play())
