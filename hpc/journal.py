@@ -99,6 +99,7 @@ class Journal:
             self._mend()
         if self._file < 0 or self._size >= self._segment_bytes:
             self._begin()
+            self._check()  # whoever claims from now on finds the segment there, and fences it
         self._torn = True
         try:
             _write(self._file, data)

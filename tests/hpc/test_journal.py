@@ -192,6 +192,25 @@ def test_what_an_older_writer_wrote_unacknowledged_never_counts(tmp_path, monkey
     assert list(read(tmp_path)) == [b"kept", b"more", b"last"]
 
 
+def test_a_segment_that_an_older_writer_begins_too_late_never_counts(tmp_path, monkeypatch):
+    """No fence names it: the later start has looked before it was there."""
+    first = Journal(tmp_path, segment_bytes=1)
+    first.append([b"kept"])
+    begin = Journal._begin
+
+    def late(self):
+        monkeypatch.setattr(Journal, "_begin", begin)
+        Journal(tmp_path)
+        begin(self)
+
+    monkeypatch.setattr(Journal, "_begin", late)
+    with pytest.raises(Stale):
+        first.append([b"nobody was told"])
+    assert list(read(tmp_path)) == [b"kept"]
+    Journal(tmp_path)
+    assert list(read(tmp_path)) == [b"kept"]
+
+
 def test_only_what_has_no_fence_is_looked_at_again(tmp_path, monkeypatch):
     looked = []
     frames = journals._frames
