@@ -118,6 +118,7 @@ class Journal:
 
     def _mend(self) -> None:
         """Takes away what was not kept. Until that has worked nothing more is written."""
+        self._check()  # another writer may have counted some of it
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._torn = False

@@ -211,6 +211,24 @@ def test_a_segment_that_an_older_writer_begins_too_late_never_counts(tmp_path, m
     assert list(read(tmp_path)) == [b"kept"]
 
 
+def test_an_older_writer_takes_nothing_away_that_is_fenced(tmp_path, monkeypatch):
+    """Its write fails in the middle; before it cleans up, a later start has counted what is whole."""
+    first = Journal(tmp_path)
+    first.append([b"kept"])
+    write = os.write
+
+    def full(file, data):
+        monkeypatch.setattr(os, "write", write)
+        write(file, bytes(data)[: len(frame(b"one"))])
+        Journal(tmp_path)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Stale):
+        first.append([b"one", b"two"])
+    assert list(read(tmp_path)) == [b"kept", b"one"]
+
+
 def test_only_what_has_no_fence_is_looked_at_again(tmp_path, monkeypatch):
     looked = []
     frames = journals._frames
