@@ -8,9 +8,20 @@ A start claims the next epoch, so that an older writer, paused or cut off, finds
 record is acknowledged and stops. What it wrote meanwhile, unacknowledged, lies behind the new epoch's
 fence and never counts: everybody reads what the new writer read.
 
-A segment is a magic line and frames: length and CRC-32 of the payload (4 bytes each, little-endian),
-then the payload. What a kill left torn at the end of a segment was never acknowledged and is no record;
-damage anywhere else is an error that names file and offset.
+A segment is a magic line and frames: length and CRC-32 of the payload, CRC-32 of these two (4 bytes
+each, little-endian), then the payload.
+
+A segment must end with a whole frame, exactly at its fence where it has one. Anything else is damage,
+an error that names file and offset. Only the last segment of an epoch, while it has no fence, may end
+torn; what is torn was never acknowledged and is no record. Torn is what a kill in the middle of a write
+leaves (any prefix of what was written) and what a loss of power can make of that (a prefix, then zeros
+to the end of the file). A loss of power that kept later pages of a write and not the earlier ones looks
+like damage and is an error, too: a person must look. What nothing here can tell from a torn write: that
+such a segment's acknowledged end was cut off or became zeros, and damage to a last record that itself
+ends in a zero byte.
+
+Version 1, whose fences and heads of frames have no CRC, is read as well; where a segment of it may end
+torn, a damaged length that points past its end counts as that.
 
 It knows nothing of what records are.
 """
@@ -26,10 +37,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MAGIC = b"leanfleet journal 1\n"
+MAGIC = b"leanfleet journal 2\n"
 MAX_RECORD = 64 * 2**20  # bytes
 SEGMENT_BYTES = 64 * 2**20  # after which a new segment is begun
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<III")
+_MAGIC_1 = b"leanfleet journal 1\n"
+_HEAD_1 = struct.Struct("<II")
+_CRC = "crc32 "  # before that of a fence; fences of version 1 have none
 
 
 class JournalDamaged(ValueError):
@@ -85,6 +99,7 @@ class Journal:
             self._mend()
         if self._file < 0 or self._size >= self._segment_bytes:
             self._begin()
+            self._check()  # whoever claims from now on finds the segment there, and fences it
         self._torn = True
         try:
             _write(self._file, data)
@@ -103,6 +118,7 @@ class Journal:
 
     def _mend(self) -> None:
         """Takes away what was not kept. Until that has worked nothing more is written."""
+        self._check()  # another writer may have counted some of it
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._torn = False
@@ -132,7 +148,8 @@ def frame(record: bytes) -> bytes:
     """A record as it stands in a segment. Raises ValueError for one that is too long."""
     if len(record) > MAX_RECORD:
         raise ValueError(f"a record of {len(record):,} bytes; at most {MAX_RECORD:,}")
-    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+    head = _HEAD_1.pack(len(record), zlib.crc32(record))
+    return head + zlib.crc32(head).to_bytes(4, "little") + record
 
 
 def segments(folder: Path) -> list[Path]:
@@ -147,6 +164,7 @@ def read(folder: Path, after: Position | None = None) -> Iterator[bytes]:
     missing = {name for name, end in ends.items() if end} - {path.name for path in there}
     if missing:
         raise JournalDamaged(f"{folder} lacks {', '.join(sorted(missing)[:3])}: put it back")
+    last = _last(there)
     for path in there:
         start = 0
         if after is not None:
@@ -154,7 +172,7 @@ def read(folder: Path, after: Position | None = None) -> Iterator[bytes]:
             if place < (after.epoch, after.segment):
                 continue
             start = after.end if place == (after.epoch, after.segment) else 0
-        for record, _ in _frames(path, ends.get(path.name), start):
+        for record, _ in _frames(path, ends.get(path.name), path in last, start):
             yield record
 
 
@@ -187,17 +205,29 @@ def _place(path: Path) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _last(there: Sequence[Path]) -> set[Path]:
+    """The last segment of each epoch: those before it were whole when it was begun."""
+    return set({_place(path)[0]: path for path in there}.values())
+
+
 def _ends(folder: Path) -> dict[str, int]:
     """Where segments end. Of two starts that fenced the same one, the later has looked at it last:
     the earlier never wrote."""
     found: dict[str, int] = {}
     for path in sorted((folder / "epochs").glob("*.fence")):
-        for line in path.read_text(encoding="ascii").splitlines():
+        text, mark, crc = path.read_text(encoding="latin-1").rpartition(_CRC)
+        if mark and crc != _crc(text):
+            raise JournalDamaged(f"{path} is damaged: its CRC is {crc[:80]!r}")
+        for line in (text if mark else crc).splitlines():
             name, _, end = line.partition(" ")
-            if not end.isdigit():
+            if not end.isdecimal():
                 raise JournalDamaged(f"{path} is damaged: {line[:80]!r}")
             found[name] = int(end)
     return found
+
+
+def _crc(text: str) -> str:
+    return f"{zlib.crc32(text.encode('latin-1')):08x}\n"
 
 
 def _fence(folder: Path, epoch: int) -> None:
@@ -205,51 +235,71 @@ def _fence(folder: Path, epoch: int) -> None:
     JournalDamaged."""
     ends = _ends(folder)
     lines = []
-    for path in segments(folder):
+    there = segments(folder)
+    last = _last(there)
+    for path in there:
         if path.name in ends:
             continue
         end = 0
-        for _, end in _frames(path, None):  # noqa: B007 - the last one
+        for _, end in _frames(path, None, path in last):  # noqa: B007 - the last one
             pass
         lines.append(f"{path.name} {end}\n")
+    text = "".join(lines)
     path = folder / "epochs" / f"{epoch:06}.fence"
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w", encoding="ascii") as file:
-        file.writelines(lines)
+        file.write(text + _CRC + _crc(text))
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
     _sync_folder(path.parent)
 
 
-def _frames(path: Path, limit: int | None, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """The records of one file from `start` on (0, or where a record ends) and where each ends, up to
-    what a kill left torn, or to the limit.
+def _frames(
+    path: Path, limit: int | None, torn: bool, start: int = 0
+) -> Iterator[tuple[bytes, int]]:
+    """The records of one file from `start` on (0, or where a record ends) and where each ends, up to the
+    limit; without one to the end of the file, or where `torn` allows it to what is torn there.
 
     Raises JournalDamaged.
     """
+    torn = torn and limit is None
     with open(path, "rb") as file:
         data = file.read() if limit is None else file.read(limit)
-    size = len(data)
-    if limit is not None and size < limit:
-        raise JournalDamaged(f"{path} has {size:,} bytes; there were {limit:,}")
+    size, least = len(data), max(limit or 0, start)
+    if size < least:
+        raise JournalDamaged(f"{path} has {size:,} bytes; there were {least:,}")
     if limit == 0:
         return
-    if not data.startswith(MAGIC):
-        if MAGIC.startswith(data):
+    if not data.startswith((MAGIC, _MAGIC_1)):
+        if torn and size <= len(MAGIC) and MAGIC.startswith(data.rstrip(b"\0")):
             return  # killed while it was begun
-        raise JournalDamaged(f"{path} is no segment of a journal")
-    at, head, unpack, crc32 = max(start, len(MAGIC)), _HEAD.size, _HEAD.unpack_from, zlib.crc32
-    while at + head <= size:
-        length, crc = unpack(data, at)
-        end = at + head + length
-        record = data[at + head : end] if length <= MAX_RECORD and end <= size else None
-        if record is None or crc32(record) != crc:
-            if end >= size:
-                return  # the last one, never finished
+        raise JournalDamaged(f"{path} is no segment of a journal of version 1 or 2")
+    head = _HEAD if data.startswith(MAGIC) else _HEAD_1
+    at = max(start, len(MAGIC))
+    while at < size:
+        record, end = _whole(data, at, head)
+        if record is None:
+            if torn and (end > size or not data[end - 1 :].strip(b"\0")):
+                return
             raise JournalDamaged(f"{path}, byte {at}: a record is damaged")
         at = end
         yield record, at
+
+
+def _whole(data: bytes, at: int, head: struct.Struct) -> tuple[bytes | None, int]:
+    """The record of the frame at a byte, None where it is not whole; and the frame's end, or that of its
+    head where the length can't be believed."""
+    begin = at + head.size
+    if begin > len(data):
+        return None, begin
+    length, crc, *own = head.unpack_from(data, at)
+    believed = own[0] == zlib.crc32(data[at : at + _HEAD_1.size]) if own else length <= MAX_RECORD
+    if not believed:
+        return None, begin
+    end = begin + length
+    record = data[begin:end]
+    return record if end <= len(data) and zlib.crc32(record) == crc else None, end
 
 
 def _claim(folder: Path) -> int:

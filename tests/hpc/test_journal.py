@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import multiprocessing
 import os
+import struct
+import zlib
 
 import pytest
 
@@ -13,11 +16,23 @@ from hpc import journal as journals
 from hpc.commit import GroupCommit
 from hpc.journal import Journal, JournalDamaged, Stale, frame, read, segments
 
-RECORDS = [b"", b"one", b"two" * 50, os.urandom(300)]
+RECORDS = [b"", b"one", b"two" * 10, os.urandom(40) + b"."]
+
+
+def ends_of(records) -> list[int]:
+    """Where each ends in a segment."""
+    return list(
+        itertools.accumulate((len(frame(each)) for each in records), initial=len(journals.MAGIC))
+    )[1:]
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    at = bit // 8
+    return data[:at] + bytes([data[at] ^ 1 << bit % 8]) + data[at + 1 :]
 
 
 def test_what_is_appended_is_read_and_segments_follow_one_another(tmp_path):
-    journal = Journal(tmp_path, segment_bytes=200)
+    journal = Journal(tmp_path, segment_bytes=80)
     for record in RECORDS:
         journal.append([record])
     journal.append(RECORDS)
@@ -30,34 +45,124 @@ def test_what_is_appended_is_read_and_segments_follow_one_another(tmp_path):
 
 
 def test_a_cut_at_any_byte_leaves_the_records_before_it(tmp_path):
+    """With zeros behind it, too: a loss of power may leave the length of a file without its bytes."""
     Journal(tmp_path).append(RECORDS)
     (path,) = segments(tmp_path)
     whole = path.read_bytes()
-    ends, at = [], len(journals.MAGIC)
-    for record in RECORDS:
-        at += len(frame(record))
-        ends.append(at)
+    ends = ends_of(RECORDS)
     for cut in range(len(whole)):
-        path.write_bytes(whole[:cut])
-        assert list(read(tmp_path)) == RECORDS[: sum(end <= cut for end in ends)]
+        kept = RECORDS[: sum(end <= cut for end in ends)]
+        zeros = (
+            [len(whole) - cut, 8192] if cut >= len(journals.MAGIC) else [len(journals.MAGIC) - cut]
+        )
+        for count in (0, *zeros):
+            path.write_bytes(whole[:cut] + bytes(count))
+            assert list(read(tmp_path)) == kept
 
 
-def test_a_flipped_bit_is_no_record_and_never_silently_skipped(tmp_path):
+@pytest.mark.parametrize("fenced", [False, True])
+def test_a_flipped_bit_is_never_silently_skipped(tmp_path, fenced):
+    """Of any record, the last one included: what a torn write leaves ends short, or in zeros."""
+    Journal(tmp_path).append(RECORDS)
+    if fenced:
+        Journal(tmp_path)
+    (path,) = segments(tmp_path)
+    whole, ends = path.read_bytes(), [len(journals.MAGIC), *ends_of(RECORDS)]
+    for bit in range(8 * len(whole)):
+        path.write_bytes(flipped(whole, bit))
+        begins = [end for end in ends if end <= bit // 8]  # the last one: of the frame with the bit
+        said = f"{path.name}, byte {begins[-1]}:" if begins else path.name
+        with pytest.raises(JournalDamaged, match=said):
+            list(read(tmp_path))
+
+
+def test_no_start_goes_on_from_a_damaged_segment(tmp_path):
+    """It would fence what it takes for whole, and the rest would be gone for good."""
     Journal(tmp_path).append(RECORDS)
     (path,) = segments(tmp_path)
     whole = path.read_bytes()
-    last = len(whole) - len(frame(RECORDS[-1]))
-    for at in range(0, len(whole), 7):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
-        if at >= last:  # the last one: as if it had never been finished
-            assert list(read(tmp_path)) == RECORDS[:-1]
-            continue
-        try:
-            found = list(read(tmp_path))
-        except JournalDamaged as error:
-            assert path.name in str(error)
-        else:  # a length that points past the end: everything after it is gone, nothing is made up
-            assert found == RECORDS[: len(found)] and len(found) < len(RECORDS)
+    path.write_bytes(flipped(whole, 8 * len(journals.MAGIC) + 16))  # a length of 64 kB
+    for _ in range(2):
+        with pytest.raises(JournalDamaged, match=rf"{path.name}, byte {len(journals.MAGIC)}:"):
+            Journal(tmp_path)
+    path.write_bytes(whole)
+    Journal(tmp_path)
+    assert list(read(tmp_path)) == RECORDS
+
+
+def test_only_the_last_segment_of_an_epoch_may_end_torn(tmp_path):
+    journal = Journal(tmp_path, segment_bytes=1)
+    for record in RECORDS:
+        journal.append([record])
+    first, *_, last = segments(tmp_path)
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1])
+    assert list(read(tmp_path)) == RECORDS[:-1]
+    last.write_bytes(whole)
+    for spoiled in (first.read_bytes()[:-1], first.read_bytes() + bytes(100), b""):
+        whole = first.read_bytes()
+        first.write_bytes(spoiled)
+        with pytest.raises(JournalDamaged, match=first.name):
+            list(read(tmp_path))
+        with pytest.raises(JournalDamaged, match=first.name):
+            Journal(tmp_path)
+        first.write_bytes(whole)
+
+
+def test_a_fence_that_no_record_ends_at_is_damage(tmp_path):
+    Journal(tmp_path).append(RECORDS)
+    Journal(tmp_path)
+    (path,) = segments(tmp_path)
+    fence = tmp_path / "epochs" / "000002.fence"
+    for limit in set(range(1, path.stat().st_size)) - {len(journals.MAGIC), *ends_of(RECORDS)}:
+        fence.write_text(f"{path.name} {limit}\n")
+        with pytest.raises(JournalDamaged, match=path.name):
+            list(read(tmp_path))
+
+
+def test_a_flipped_bit_of_a_fence_is_damage(tmp_path):
+    Journal(tmp_path, segment_bytes=1).append(RECORDS)
+    Journal(tmp_path)
+    fence = tmp_path / "epochs" / "000002.fence"
+    whole = fence.read_bytes()
+    for bit in range(8 * len(whole)):
+        fence.write_bytes(flipped(whole, bit))
+        with pytest.raises(JournalDamaged):
+            list(read(tmp_path))
+
+
+def test_a_position_behind_the_end_of_its_segment_is_damage(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append(RECORDS)
+    (path,) = segments(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(JournalDamaged, match="there were"):
+        list(read(tmp_path, journal.position))
+
+
+def test_segments_of_version_1_are_read(tmp_path):
+    """Their frames: length, CRC-32 of the payload, payload."""
+    Journal(tmp_path)
+    frames = [struct.pack("<II", len(each), zlib.crc32(each)) + each for each in RECORDS]
+    path = tmp_path / "000001-000001.log"
+    whole = b"leanfleet journal 1\n" + b"".join(frames)
+    for torn in range(len(frames[-1])):
+        path.write_bytes(whole[: len(whole) - torn])
+        assert list(read(tmp_path)) == (RECORDS[:-1] if torn else RECORDS)
+    path.write_bytes(flipped(whole, 8 * len(journals.MAGIC) + 30))  # longer than any record
+    with pytest.raises(JournalDamaged, match=f"byte {len(journals.MAGIC)}:"):
+        list(read(tmp_path))
+    path.write_bytes(whole)
+    Journal(tmp_path).append([b"of version 2"])
+    assert list(read(tmp_path)) == [*RECORDS, b"of version 2"]
+    path.write_bytes(
+        flipped(whole, 8 * len(journals.MAGIC) + 16)
+    )  # past the end, but there is a fence
+    with pytest.raises(JournalDamaged, match=f"byte {len(journals.MAGIC)}:"):
+        list(read(tmp_path))
+    path.write_bytes(whole.replace(b"journal 1", b"journal 3"))
+    with pytest.raises(JournalDamaged, match="version 1 or 2"):
+        list(read(tmp_path))
 
 
 def test_an_older_writer_stops(tmp_path):
@@ -87,13 +192,50 @@ def test_what_an_older_writer_wrote_unacknowledged_never_counts(tmp_path, monkey
     assert list(read(tmp_path)) == [b"kept", b"more", b"last"]
 
 
+def test_a_segment_that_an_older_writer_begins_too_late_never_counts(tmp_path, monkeypatch):
+    """No fence names it: the later start has looked before it was there."""
+    first = Journal(tmp_path, segment_bytes=1)
+    first.append([b"kept"])
+    begin = Journal._begin
+
+    def late(self):
+        monkeypatch.setattr(Journal, "_begin", begin)
+        Journal(tmp_path)
+        begin(self)
+
+    monkeypatch.setattr(Journal, "_begin", late)
+    with pytest.raises(Stale):
+        first.append([b"nobody was told"])
+    assert list(read(tmp_path)) == [b"kept"]
+    Journal(tmp_path)
+    assert list(read(tmp_path)) == [b"kept"]
+
+
+def test_an_older_writer_takes_nothing_away_that_is_fenced(tmp_path, monkeypatch):
+    """Its write fails in the middle; before it cleans up, a later start has counted what is whole."""
+    first = Journal(tmp_path)
+    first.append([b"kept"])
+    write = os.write
+
+    def full(file, data):
+        monkeypatch.setattr(os, "write", write)
+        write(file, bytes(data)[: len(frame(b"one"))])
+        Journal(tmp_path)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Stale):
+        first.append([b"one", b"two"])
+    assert list(read(tmp_path)) == [b"kept", b"one"]
+
+
 def test_only_what_has_no_fence_is_looked_at_again(tmp_path, monkeypatch):
     looked = []
     frames = journals._frames
 
-    def spy(path, limit, start=0):
+    def spy(path, limit, *rest):
         looked.append((path.name, limit is None))
-        return frames(path, limit, start)
+        return frames(path, limit, *rest)
 
     for number in range(4):
         Journal(tmp_path).append([b"%d" % number])

@@ -46,6 +46,12 @@ def read_manifests(folder: Path) -> list[Shard]:
         for line in read_json_lines(path, _Base | Shard):
             if isinstance(line, _Base):
                 shards = [shard for shard in shards if shard.judged <= line.judged]
+                judged = shards[-1].judged if shards else 0
+                if judged != line.judged:
+                    raise ValueError(
+                        f"{path} goes on from {line.judged:,} judged claims, but the manifests before "
+                        f"it name shards of {judged:,}: one of them is damaged"
+                    )
             else:
                 shards.append(line)
     return shards
