@@ -473,6 +473,18 @@ async def test_anything_unexpected_refuses(obeying, changes, reason):
     assert (verdict.accepted, verdict.reason) == (False, reason)
 
 
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [("Lean.Parser.Tactic.nativeDecide", ""), ("Lean.Parser.Tactic.optConfig", "(config := f 1)")],
+)
+async def test_a_statement_off_the_list_is_not_elaborated(obeying, kind, source):
+    kinds = [("Lean.Parser.Command.declaration", ""), ("Lean.Parser.Command.declSig", "")]
+    lean = await obeying(verifier(command=repr([*kinds, (kind, source)])))
+    answer = await lean.verify(THEOREM, "exact hp", LIMITS)
+    assert isinstance(answer, LeanError) and answer.kind is ErrorKind.STATEMENT
+    assert "by\n  sorry" not in lean._child.stderr_tail()
+
+
 async def test_a_crash_during_a_verdict_is_no_verdict(obeying):
     lean = await obeying(verifier(final="os.abort()"))
     answer = await lean.verify(THEOREM, "exact hp", LIMITS)

@@ -104,7 +104,7 @@ NEGATED = {
 # statement, header, kind of the refusal, a word of it
 REFUSED = {
     "a variable of the header": ("theorem t : n = 0", "variable (n : Nat)", "negation", "variable"),
-    "the statement knows its name": ("theorem t : decl_name% = `t", "", "negation", "as something"),
+    "the statement knows its name": ("theorem t : decl_name% = `t", "", "statement", "allow-list"),
     "an unknown name": ("theorem t (x : α) : x = x", "", "statement", "α"),
     "a hole": ("theorem t : (sorry : Prop)", "", "statement", "sorry"),
     "two commands": ("theorem t : 1 = 1 := rfl\ntheorem s : 1 = 2", "", "statement", "one command"),

@@ -55,13 +55,15 @@ def load_rules() -> Rules:
     return msgspec.json.decode(data, type=Rules)
 
 
-def check_kinds(kinds: Iterable[tuple[str, str]], rules: Rules | None = None) -> str | None:
+def check_kinds(
+    kinds: Iterable[tuple[str, str]], rules: Rules | None = None, also: Iterable[str] = ()
+) -> str | None:
     """Why a text with these (kind, its source text) may not run, or None when it may.
 
-    For drivers that get a flat list from Lean, in the order of the source.
+    For drivers that get a flat list from Lean, in the order of the source. `also`: further kinds.
     """
     rules = rules or load_rules()
-    allowed = frozenset(rules.tactics) | frozenset(rules.terms) | _NEUTRAL
+    allowed = frozenset(rules.tactics) | frozenset(rules.terms) | _NEUTRAL | frozenset(also)
     for kind, text in kinds:
         if kind not in allowed:
             return f"syntax `{kind}` is not on the allow-list"

@@ -87,7 +87,8 @@ class NativeLean:
         "The native driver was tested against recorded conversations played by a stand-in, and "
         "with the registry Lean behind its protocol. That proves its framing, its reading of "
         "replies and its grouping of goals, not that it works with a real toolchain.",
-        "Its syntax check (native_guard.lean) was type-checked but never run.",
+        "Its syntax check (native_guard.lean) was type-checked but never run. Its verdict checks the "
+        "proof and the statement; a header is run as it is, and the statement when it is opened.",
         "The heartbeat limit of one tactic is asked for with `set_option maxHeartbeats`, which "
         "Lean is known to ignore inside a tactic block in several versions (leanprover-community/"
         "repl issue 69): then the default of 200,000 holds, and the wall clock.",

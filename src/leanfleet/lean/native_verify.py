@@ -1,7 +1,7 @@
 """The verdict's work inside a native Lean: rules 1 to 3 of the project's verdict rules, strictly.
 
 1. the proof parses as one tactic block that consumes all input, on the allow-list, and the composed
-   text is one declaration;
+   text is one declaration, the statement's part of it on the list as well;
 2. the composed text elaborates without error and without `sorry`, and the theorem then has the type
    that the statement alone has (compared as `#check` prints it under `pp.all`, in two environments
    that both start from the header);
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from leanfleet.lean.native import NativeLean
 
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
+
+_COMMAND = "Lean.Parser.Command."
+_PARTS = ("declaration", "declModifiers", "theorem", "declId", "declSig", "declValSimple")
+_DECLARATION = ("lemma", *(_COMMAND + part for part in _PARTS))
 
 _AXIOMS = re.compile(
     r"'(?P<name>[^']+'*)' (?:does not depend on any axioms|depends on axioms: \[(?P<axioms>[^\]]*)\])",
@@ -111,6 +115,9 @@ class _Check:
         kinds = await self.kinds(header, "command", self.composed, VerdictReason.ESCAPED)
         if kinds[0][0] not in ("Lean.Parser.Command.declaration", "lemma"):
             raise _Refused(VerdictReason.ESCAPED, f"the composed text is a {kinds[0][0]}")
+        why = check_kinds(kinds, self.lean.rules, also=_DECLARATION)
+        if why is not None:  # the proof's kinds are on the list
+            raise _Failed(LeanError(ErrorKind.STATEMENT, why))
 
     async def kinds(
         self, header: int, category: str, text: str, refusal: VerdictReason

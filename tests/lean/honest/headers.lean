@@ -198,3 +198,18 @@ theorem t (a b : Z3) : a + b = b + a := by
   obtain ⟨b⟩ := b
   show Z3.mk (a + b) = Z3.mk (b + a)
   exact congrArg Z3.mk (by grind)
+----
+-- notations: scoped, local, named, in a section that is closed
+namespace Small
+scoped notation:65 a:65 " ⊹ " b:66 => a + b
+notation:65 (name := twice) "⊛ " a:66 => a + a
+end Small
+section
+notation:65 a:65 " ⊙ " b:66 => a * b
+end
+local prefix:75 "◇" => Nat.succ
+open Small
+theorem t (n : Nat) (h : n ⊹ 1 = ◇ n) : ⊛ n = n ⊙ 2 := by
+  show n ⊹ n = n ⊙ 2
+  have : ⊛ n = ◇ n ⊹ n - 1 := by omega
+  omega

@@ -46,7 +46,7 @@ class Session {
     const freeSites = () => sites.forEach(site => this.goals.free(site.state));
     let result;
     try {
-      result = this.theorems.elaborate(commandState, statement, now => {
+      result = this.theorems.elaborate(commandState, header.own, statement, now => {
         const env = this.goals.searchEnv(this.lean.env(commandState), this.lean.env(now));
         sites.push(...this.goals.sorries(now, env, header.own, { self: false }));
       });

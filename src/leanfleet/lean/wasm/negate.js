@@ -39,9 +39,9 @@ class Negation {
    */
   check({ imports, header: headerText, statement, negation, heartbeats }) {
     const { theorems } = this;
-    return this.withHeader(imports, headerText, heartbeats, (commandState, owned) => {
-      const stated = this.elaborate(commandState, statement, 'statement', owned);
-      const negated = this.elaborate(commandState, negation, 'negation', owned);
+    return this.withHeader(imports, headerText, heartbeats, (commandState, own, owned) => {
+      const elaborate = (text, kind) => this.elaborate(commandState, own, text, kind, owned);
+      const [stated, negated] = [elaborate(statement, 'statement'), elaborate(negation, 'negation')];
       const inside = this.argumentOfNot(this.type(negated.constant));
       if (inside === undefined) throw new InputError('negation', 'what should be the negation states something else, as with `variable`s of the header');
       const envs = { header: this.lean.env(commandState), stated: this.lean.env(stated.state), negated: this.lean.env(negated.state) };
@@ -52,18 +52,18 @@ class Negation {
     });
   }
 
-  /** f(Command.State, owned) on a fresh header; what f pushes to `owned` is released. */
+  /** f(Command.State, the header's own kinds, owned) on a fresh header; what f pushes to `owned` is released. */
   withHeader(imports, headerText, heartbeats, f) {
     const owned = [], header = this.theorems.header(imports, headerText, { fresh: true });
-    try { return f(this.theorems.limited(header, heartbeats), owned); } finally {
+    try { return f(this.theorems.limited(header, heartbeats), header.own, owned); } finally {
       owned.forEach(o => this.objects.dec(o));
       this.theorems.drop(header);
     }
   }
 
-  elaborate(commandState, text, kind, owned) {
+  elaborate(commandState, own, text, kind, owned) {
     let found;
-    try { found = this.theorems.elaborate(commandState, text); } catch (error) {
+    try { found = this.theorems.elaborate(commandState, own, text); } catch (error) {
       if (!(error instanceof InputError)) throw error;
       if (this.lean.watchdog.fired) throw new LeanException('interrupted', true); // says nothing about the text
       throw new InputError(kind, error.message);

@@ -6,6 +6,8 @@ const { CTOR } = require('./layout.js');
 
 /** Kinds that group or mark other syntax and mean nothing by themselves. */
 const NEUTRAL = new Set(['null', 'group', 'hygieneInfo', 'choice']);
+/** What a statement consists of besides terms. */
+const STATEMENT = ['Lean.Parser.Command.declId', 'Lean.Parser.Command.declSig'];
 /** Where a tactic's configuration begins. */
 const CONFIGURATION = new Set(['Lean.Parser.Tactic.optConfig', 'Lean.Parser.Tactic.config']);
 
@@ -20,6 +22,7 @@ class Syntax {
     this.lean = lean;
     this.objects = lean.objects;
     this.proofKinds = new Set([...rules.tactics, ...rules.terms]);
+    this.statementKinds = new Set([...this.proofKinds, ...STATEMENT]);
     this.headerKinds = new Set([...this.proofKinds, ...rules.commands]);
     this.options = optionTable(rules.options);
     this.headerOptions = optionTable([...rules.options, ...rules.headerOptions]);
@@ -70,6 +73,9 @@ class Syntax {
    * `own` are kinds that the trusted header itself declared (its notations).
    */
   forbiddenInProof(syntax, own) { return this.forbidden(syntax, this.proofKinds, this.options, own, false); }
+
+  /** The same for a theorem's name and signature: they are elaborated in the process that judges, too. */
+  forbiddenInStatement(syntax, own) { return this.forbidden(syntax, this.statementKinds, this.options, own, false); }
 
   /** The same for a command of a header. */
   forbiddenInHeader(syntax, own) { return this.forbidden(syntax, this.headerKinds, this.headerOptions, own, false); }

@@ -60,15 +60,19 @@ class Theorems {
     return { commandState: state, baseEnv: this.lean.env(base), own, limited: new Map(), holders: 1 };
   }
 
-  /** The syntax kinds that are declared in env() and not in the imports: a header's notations. */
+  /**
+   * The syntax kinds that a header's own notations made: the parser has known them only since. What was
+   * a kind before the header never is one, whatever the header declares under its name, nor is any
+   * under `Lean`, where the builtin parsers' kinds are.
+   */
   ownKinds(env, baseEnv) {
     const { objects } = this, cache = new Map();
-    const declared = (environment, name) => objects.unbox(
-      objects.call('l_Lean_Environment_contains', objects.inc(environment), objects.inc(name), objects.box(1))) === 1;
+    const isKind = (environment, name) => objects.unbox(
+      objects.call('l_Lean_Parser_isValidSyntaxNodeKind', objects.inc(environment), objects.inc(name))) === 1;
     return {
       cache,
       has(text, name) {
-        if (!cache.has(text)) cache.set(text, declared(env(), name) && !declared(baseEnv, name));
+        if (!cache.has(text)) cache.set(text, !/^Lean(\.|$)/.test(text) && isKind(env(), name) && !isKind(baseEnv, name));
         return cache.get(text);
       },
     };
@@ -101,16 +105,20 @@ class Theorems {
   // --- statements ----------------------------------------------------------------------------------------
 
   /**
-   * Elaborates `statement := by sorry` on a Command.State (borrowed). Throws InputError.
+   * Elaborates `statement := by sorry` on a Command.State (borrowed), when nothing in the statement is
+   * off the allow-list. Throws InputError.
+   * @param own kinds that the header declared
    * @param {function} afterCommand sees the state with its info trees
    * @returns {{state (owned), syntax (owned): the declaration, name: string, constant (owned ConstantInfo)}}
    */
-  elaborate(commandState, statement, afterCommand) {
+  elaborate(commandState, own, statement, afterCommand) {
     const { objects, lean } = this;
     const text = `${statement} := by\n  sorry\n`;
     const syntax = this.parseAlone(commandState, text, 'statement');
     let state;
     try {
+      const reason = this.forbiddenInStatement(syntax, own);
+      if (reason) throw new InputError('statement', reason);
       const result = lean.runText(text, objects.inc(commandState), { afterCommand });
       state = result.state;
       const errors = result.messages.filter(m => m.severity === 'error').map(m => m.data);
@@ -150,6 +158,12 @@ class Theorems {
     if (syntax.args(modifiers).some(part => syntax.isNode(part) && syntax.children(part).length)) return 'modifiers and attributes are not allowed on the theorem';
     if (syntax.kind(declaration) !== 'Lean.Parser.Command.theorem') return 'it does not begin with `theorem`';
     return undefined;
+  }
+
+  /** Why a theorem's statement (the declaration, borrowed) may not be elaborated, or undefined. */
+  forbiddenInStatement(command, own) {
+    const { id, signature } = this.parts(command);
+    return this.syntax.forbiddenInStatement(id, own) ?? this.syntax.forbiddenInStatement(signature, own);
   }
 
   /** {keyword, id, signature, value} of a theorem declaration (borrowed). */

@@ -29,7 +29,7 @@ class Verifier {
     const header = this.theorems.header(imports, headerText, { fresh: true });
     try {
       const commandState = this.theorems.limited(header, heartbeats);
-      const expected = this.theorems.elaborate(commandState, statement);
+      const expected = this.theorems.elaborate(commandState, header.own, statement);
       owned.push(expected.state, expected.syntax, expected.constant);
       if (this.hasSorry(expected.constant)) throw new InputError('statement', 'the statement itself contains `sorry`');
       const given = this.parseProof(commandState, proof, header, owned);
