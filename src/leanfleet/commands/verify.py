@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,9 @@ from leanfleet.commands._options import add_config, add_parser, lean_config
 if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
     from leanfleet.messages import LeanError, Theorem, Verdict
+
+MAX_PROOF_BYTES = 16 << 20
+"""What is read. Already of less, the verdict is that it is too long."""
 
 _EXAMPLES = """\
   echo 'exact fun h => ⟨h.2, h.1⟩' | \\
@@ -90,14 +92,12 @@ def _theorem(arguments: argparse.Namespace) -> Theorem:
 
 
 def _proof(source: str) -> str:
+    from leanfleet.commands._stdin import read_stdin
     from leanfleet.theorem import read_text
 
-    if source != "-":
-        return read_text(source)
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the proof on stdin is not UTF-8: byte {error.start}") from None
+    if source == "-":
+        return read_stdin("the proof", MAX_PROOF_BYTES)
+    return read_text(source, max_bytes=MAX_PROOF_BYTES)
 
 
 def _row(verdict: Verdict) -> dict:
