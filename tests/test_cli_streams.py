@@ -79,6 +79,15 @@ def test_a_closed_stdin_is_nobody_elses_business():
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_proof_may_come_from_a_pipe_and_not_without_end():
+    assert (
+        typed(f"leanfleet {VERIFY.replace('--proof -', '--proof <(echo exact h)')}").returncode == 0
+    )
+    done = typed(f"leanfleet {VERIFY} < /dev/zero")
+    assert done.returncode == 2
+    assert "the proof on stdin has more than 16,777,216 bytes" in done.stderr
+
+
 @full
 def test_a_full_stderr_does_not_change_the_exit_code():
     assert typed("leanfleet verify --statement nonsense --proof - 2> /dev/full").returncode == 2

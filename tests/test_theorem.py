@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from leanfleet.messages import Theorem
-from leanfleet.theorem import declared_name, parse_statement, read_theorems
+from leanfleet.theorem import declared_name, parse_statement, read_text, read_theorems
 
 # --- the command line -----------------------------------------------------------------------------
 
@@ -196,3 +199,49 @@ def test_a_real_benchmark(testdata):
     assert len(theorems) > 20
     assert all(theorem.header == header for theorem in theorems)
     assert all(theorem.name == declared_name(theorem.statement) for theorem in theorems)
+
+
+# --- what is read ------------------------------------------------------------------------------------
+
+
+def test_a_device_is_no_file():
+    with pytest.raises(ValueError, match="/dev/zero is a device"):
+        read_text("/dev/zero")
+
+
+def test_a_pipe_is_read_to_its_end_and_no_further_than_the_limit():
+    reading, writing = os.pipe()
+    os.write(writing, b"exact h")
+    os.close(writing)
+    assert read_text(f"/dev/fd/{reading}") == "exact h"
+    os.close(reading)
+    reading, writing = os.pipe()
+    os.write(writing, b"x" * 101)  # and nobody closes it
+    with pytest.raises(ValueError, match="more than the 100 bytes"):
+        read_text(f"/dev/fd/{reading}", max_bytes=100)
+    os.close(reading), os.close(writing)
+
+
+def test_a_pipe_to_which_nobody_writes_is_empty(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert read_text(tmp_path / "pipe") == ""
+
+
+def test_a_slow_writer_is_waited_for():
+    reading, writing = os.pipe()
+
+    def write():
+        time.sleep(0.2)
+        os.write(writing, b"late")
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read_text(f"/dev/fd/{reading}") == "late"
+    writer.join()
+    os.close(reading)
+
+
+def test_a_file_without_a_size_is_read_no_further_than_the_limit():
+    with pytest.raises(ValueError, match="more than the 10 bytes"):
+        read_text("/proc/self/status", max_bytes=10)

@@ -8,7 +8,9 @@ elaborates is Lean's to say. All mistakes of a file are reported together, each 
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from pathlib import Path
 
 from leanfleet.messages import Theorem
@@ -95,13 +97,13 @@ def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
-    """A UTF-8 file without its byte-order mark. Raises ValueError saying what is wrong with it."""
+    """A UTF-8 file without its byte-order mark, or what comes through a pipe such as `<(…)`.
+
+    A pipe to which nobody writes is empty. Raises ValueError saying what is wrong with it.
+    """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise ValueError(f"{path} has {size:,} bytes; at most {max_bytes:,} are accepted")
-        data = path.read_bytes()
+        data = _read_bytes(path, max_bytes)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     try:
@@ -110,6 +112,26 @@ def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise ValueError(
             f"{path} is not UTF-8: byte {data[error.start]:#04x} at offset {error.start}"
         ) from None
+
+
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Raises OSError, ValueError."""
+    found = path.stat()
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        raise ValueError(f"{path} is a device, and no file")
+    if found.st_size > max_bytes:
+        raise ValueError(f"{path} has {found.st_size:,} bytes; at most {max_bytes:,} are accepted")
+    with open(path, "rb", opener=_open_at_once) as file:
+        os.set_blocking(file.fileno(), True)
+        data = file.read(max_bytes + 1)  # the size of a pipe is not known before
+    if len(data) > max_bytes:
+        raise ValueError(f"{path} has more than the {max_bytes:,} bytes that are accepted")
+    return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for whoever writes to a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 # --- files ----------------------------------------------------------------------------------------
