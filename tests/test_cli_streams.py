@@ -130,3 +130,11 @@ def test_no_keys_can_be_made_there(capsys):
     assert f"no keys can be made in {os.devnull}: File exists" in capsys.readouterr().err
     assert cli.main(["lean", "serve", "--keys", f"{os.devnull}/x/keys", *fake]) == 2
     assert "no keys can be made in" in capsys.readouterr().err
+
+
+def test_a_port_that_is_none_is_refused_before_anything_is_made(tmp_path, capsys):
+    keys = tmp_path / "keys"
+    command = ["lean", "serve", "--keys", str(keys), "--set", "lean.driver=fake"]
+    assert cli.main([*command, "--bind", "tcp://127.0.0.1:99999"]) == 2
+    assert "cannot listen on tcp://127.0.0.1:99999" in capsys.readouterr().err
+    assert not keys.exists()
