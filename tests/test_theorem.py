@@ -183,6 +183,47 @@ def test_a_folder_of_lean_files(tmp_path):
         read_theorems(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "theorem a (p : Prop) :\n    p → p",
+        "/- of old -/\r\n-- theorem b := sorry\r\nlemma a (p : Prop) :\r\n    p → p\r\n",
+    ],
+)
+def test_a_lean_file_may_be_a_statement_and_nothing_else(tmp_path, text):
+    path = tmp_path / "a.lean"
+    path.write_bytes(text.encode())
+    statement = "theorem a (p : Prop) :\n    p → p"
+    assert read_theorems(path, "open Nat") == [
+        Theorem("a", statement, header="open Nat", source="a.lean")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "theorem a : True := trivial",
+        "theorem a : ∀ n : Nat, n = n\n  | 0 => rfl\n  | n + 1 => rfl",
+        "theorem a : p where\n  left := x",
+        "open Nat\ntheorem a : True",
+        "theorem a : True\ntheorem b : True",
+        "def a : Nat",
+    ],
+)
+def test_what_might_be_more_than_a_statement_is_not_taken_for_one(tmp_path, text):
+    (tmp_path / "a.lean").write_text(text)
+    with pytest.raises(ValueError, match="nor a statement and nothing else"):
+        read_theorems(tmp_path / "a.lean")
+
+
+@pytest.mark.parametrize("name, explained", [("ok.thm", True), ("ok.jsonl", False)])
+def test_a_file_that_is_read_as_json_lines_for_its_name_is_told_so(tmp_path, name, explained):
+    (tmp_path / name).write_text("theorem a : True")
+    with pytest.raises(ValueError, match=f"{name}:1: not JSON") as caught:
+        read_theorems(tmp_path / name)
+    assert ("since its name does not end in .lean" in str(caught.value)) is explained
+
+
 def test_no_theorem_to_prove_is_an_error(tmp_path):
     (tmp_path / "a.lean").write_text("theorem a : True := trivial")
     for path in (tmp_path, tmp_path / "a.lean"):

@@ -19,11 +19,13 @@ MAX_STATEMENT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_REPORTED = 20
 
+_JSON_LINES = (".jsonl", ".json", ".ndjson")  # names that need no explanation
 _FIELDS = ("name", "statement", "header", "split", "source")
 _KEYWORD = re.compile(r"(theorem|lemma)\b")
 _NAME = re.compile(r"(?:«[^»\n]*»|[^\s:(){}\[\]⦃⦄«»,;])+")
 _END = re.compile(r"\s*:=\s*(?:by\b\s*)?(?:sorry\b\s*)?\Z")
 _SORRY = re.compile(r":=\s*(?:by\b\s*)?sorry\b")
+_PROVES = re.compile(r":=|^\s*\||\bwhere\b", re.MULTILINE)
 _DECLARATION = re.compile(
     r"^[ \t]*(?:@\[[^\]\n]*\]\s*)*(?:(?:private|protected|noncomputable|nonrec|scoped|local)\s+)*"
     r"(?P<keyword>theorem|lemma|instance|example|def|abbrev)\b",
@@ -70,8 +72,9 @@ def declared_name(statement: str) -> str:
 
 
 def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
-    """The theorems of a JSON-lines file, a `.lean` file, or a folder of `.lean` files.
+    """The theorems of a `.lean` file, a folder of `.lean` files, or (any other name) JSON lines.
 
+    A `.lean` file may also be one statement and nothing else, as `parse_statement` takes it.
     `header` is for the theorems that have none. Raises ValueError with all mistakes.
     """
     path = Path(path)
@@ -79,11 +82,16 @@ def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
     if path.is_dir():
         found = _read_folder(path, mistakes)
     elif path.suffix == ".lean":
-        found = _read_lean(path, mistakes)
+        found = _read_lean(path, mistakes) or _read_statement(path)
         if not found and not mistakes:
-            mistakes.append(f"{path}: no theorem that ends in `:= by sorry`")
+            mistakes.append(
+                f"{path}: no theorem that ends in `:= by sorry`, nor a statement and nothing else"
+            )
     else:
         found = _read_json_lines(path, mistakes)
+        if not found and path.suffix not in _JSON_LINES:
+            said = f"({path.name} was read as JSON lines, since its name does not end in .lean)"
+            mistakes = [f"{_together(mistakes)}\n{said}"]
     first: dict[str, str] = {}
     for where, theorem in found:
         if theorem.name in first:
@@ -207,6 +215,19 @@ def _read_lean(path: Path, mistakes: list[str]) -> list[tuple[str, Theorem]]:
     if not text.strip():
         raise ValueError(f"{path} is empty")
     return lean_theorems(text, str(path), path.name, mistakes, [])
+
+
+def _read_statement(path: Path) -> list[tuple[str, Theorem]]:
+    """Of a file that begins with `theorem`, declares nothing else and proves nothing."""
+    text = _lines(read_text(path))
+    code = _without_opaque(text)
+    declared = list(_DECLARATION.finditer(code))
+    if len(declared) != 1 or _KEYWORD.match(code.lstrip()) is None or _PROVES.search(code):
+        return []
+    try:
+        return [(f"{path}:1", parse_statement(text, source=path.name))]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def lean_theorems(

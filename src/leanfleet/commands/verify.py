@@ -21,6 +21,10 @@ _EXAMPLES = """\
       leanfleet verify --statement 'theorem t (p q : Prop) : p ∧ q → q ∧ p' --proof -
   leanfleet verify --theorem goal.lean --proof proof.txt --json
 
+--theorem NAME.lean: what --statement takes, or Lean with one theorem that ends in `:= by sorry` (what
+stands before it is its header). Any other name: a line with one JSON object, of name, statement, and
+perhaps header, split, source.
+
 exit codes: 0 accepted, 1 refused (the reason on stdout), 2 bad input, 4 infrastructure.
 """
 
@@ -34,7 +38,12 @@ def register(subparsers) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--statement", metavar="S", help="`theorem NAME BINDERS : CONCLUSION`")
-    what.add_argument("--theorem", type=Path, metavar="FILE", help="a file with one theorem")
+    what.add_argument(
+        "--theorem",
+        type=Path,
+        metavar="FILE",
+        help="a file with one theorem: NAME.lean, or under any other name a line of JSON",
+    )
     parser.add_argument(
         "--proof", required=True, metavar="FILE", help="the text after `by`; - for stdin"
     )
