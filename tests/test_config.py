@@ -113,6 +113,12 @@ def test_1e_4_is_a_number():
     assert parse_config("name: x\nlean: {seconds: 1e-4}", "x").lean.seconds == 0.0001
 
 
+@pytest.mark.parametrize("model, section", [(Experiment, "lean"), (RunConfig, "hub")])
+def test_a_lease_that_would_have_to_be_renewed_all_the_time_is_refused(model, section):
+    with pytest.raises(ConfigError, match=f"{section}.lease_seconds: .*1"):
+        parse(model, f"name: x\n{section}: {{lease_seconds: 1e-9}}", "x")
+
+
 @pytest.mark.parametrize("word, boolean", [("no", "false"), ("off", "false"), ("Yes", "true")])
 def test_no_is_text_and_where_a_boolean_is_wanted_the_message_says_what_to_write(word, boolean):
     assert parse_config(f"name: {word}", "x").name == word

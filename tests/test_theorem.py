@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from leanfleet.messages import Theorem
-from leanfleet.theorem import declared_name, parse_statement, read_theorems
+from leanfleet.theorem import declared_name, parse_statement, read_text, read_theorems
 
 # --- the command line -----------------------------------------------------------------------------
 
@@ -180,6 +183,47 @@ def test_a_folder_of_lean_files(tmp_path):
         read_theorems(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "theorem a (p : Prop) :\n    p → p",
+        "/- of old -/\r\n-- theorem b := sorry\r\nlemma a (p : Prop) :\r\n    p → p\r\n",
+    ],
+)
+def test_a_lean_file_may_be_a_statement_and_nothing_else(tmp_path, text):
+    path = tmp_path / "a.lean"
+    path.write_bytes(text.encode())
+    statement = "theorem a (p : Prop) :\n    p → p"
+    assert read_theorems(path, "open Nat") == [
+        Theorem("a", statement, header="open Nat", source="a.lean")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "theorem a : True := trivial",
+        "theorem a : ∀ n : Nat, n = n\n  | 0 => rfl\n  | n + 1 => rfl",
+        "theorem a : p where\n  left := x",
+        "open Nat\ntheorem a : True",
+        "theorem a : True\ntheorem b : True",
+        "def a : Nat",
+    ],
+)
+def test_what_might_be_more_than_a_statement_is_not_taken_for_one(tmp_path, text):
+    (tmp_path / "a.lean").write_text(text)
+    with pytest.raises(ValueError, match="nor a statement and nothing else"):
+        read_theorems(tmp_path / "a.lean")
+
+
+@pytest.mark.parametrize("name, explained", [("ok.thm", True), ("ok.jsonl", False)])
+def test_a_file_that_is_read_as_json_lines_for_its_name_is_told_so(tmp_path, name, explained):
+    (tmp_path / name).write_text("theorem a : True")
+    with pytest.raises(ValueError, match=f"{name}:1: not JSON") as caught:
+        read_theorems(tmp_path / name)
+    assert ("since its name does not end in .lean" in str(caught.value)) is explained
+
+
 def test_no_theorem_to_prove_is_an_error(tmp_path):
     (tmp_path / "a.lean").write_text("theorem a : True := trivial")
     for path in (tmp_path, tmp_path / "a.lean"):
@@ -196,3 +240,49 @@ def test_a_real_benchmark(testdata):
     assert len(theorems) > 20
     assert all(theorem.header == header for theorem in theorems)
     assert all(theorem.name == declared_name(theorem.statement) for theorem in theorems)
+
+
+# --- what is read ------------------------------------------------------------------------------------
+
+
+def test_a_device_is_no_file():
+    with pytest.raises(ValueError, match="/dev/zero is a device"):
+        read_text("/dev/zero")
+
+
+def test_a_pipe_is_read_to_its_end_and_no_further_than_the_limit():
+    reading, writing = os.pipe()
+    os.write(writing, b"exact h")
+    os.close(writing)
+    assert read_text(f"/dev/fd/{reading}") == "exact h"
+    os.close(reading)
+    reading, writing = os.pipe()
+    os.write(writing, b"x" * 101)  # and nobody closes it
+    with pytest.raises(ValueError, match="more than the 100 bytes"):
+        read_text(f"/dev/fd/{reading}", max_bytes=100)
+    os.close(reading), os.close(writing)
+
+
+def test_a_pipe_to_which_nobody_writes_is_empty(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert read_text(tmp_path / "pipe") == ""
+
+
+def test_a_slow_writer_is_waited_for():
+    reading, writing = os.pipe()
+
+    def write():
+        time.sleep(0.2)
+        os.write(writing, b"late")
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read_text(f"/dev/fd/{reading}") == "late"
+    writer.join()
+    os.close(reading)
+
+
+def test_a_file_without_a_size_is_read_no_further_than_the_limit():
+    with pytest.raises(ValueError, match="more than the 10 bytes"):
+        read_text("/proc/self/status", max_bytes=10)

@@ -24,7 +24,7 @@ from hpc.wire.errors import (
     WireError,
 )
 from hpc.wire.keys import KeyPair, RunKeys, create_keys, load_keys
-from hpc.wire.server import Peer, WireServer
+from hpc.wire.server import Peer, WireServer, check_bind
 from hpc.wire.stats import ServerStats
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "WireClient",
     "WireError",
     "WireServer",
+    "check_bind",
     "create_keys",
     "load_keys",
 ]

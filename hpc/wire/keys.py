@@ -7,6 +7,7 @@ the run. A host that only asks needs no `server.key`. This file knows nothing of
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -18,6 +19,13 @@ import zmq
 from zmq.utils import z85
 
 _MAX_FILE_BYTES = 4096
+# The path itself is to blame, and will be the next time.
+_UNFIT = frozenset(
+    {
+        errno.EACCES, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+        errno.EPERM, errno.EROFS,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,21 +65,33 @@ def create_keys(folder: str | os.PathLike[str]) -> None:
     """Make `folder` (0700) and the run's keys in it (0600); keep those that are there.
 
     Any number of processes may call it at once: all end with the same keys. Raises ValueError if
-    others can read the folder or a key, or a key file is damaged.
+    there can't be such a folder, others can read it or a key, or a key file is damaged; OSError for
+    what may pass, such as a full disk.
     """
     folder = Path(folder)
+    try:
+        _make_folder(folder)
+        _check_private(folder, "700")
+        for name in ("server.key", "client.key"):
+            pair = KeyPair.generate()
+            _create(folder / name, _PairFile(pair.public.decode(), pair.secret.decode()))
+        server = _read_pair(folder / "server.key")
+        _create(folder / "server.pub", _PublicFile(server.public.decode()))
+    except OSError as error:
+        if error.errno not in _UNFIT:
+            raise
+        raise ValueError(f"no keys can be made in {folder}: {error.strerror}") from None
+    load_keys(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    """Those above it, too. One that is there is left as it is."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        pass  # made earlier, or by another process just now: checked like any other
-    _check_private(folder, "700")
-    for name in ("server.key", "client.key"):
-        pair = KeyPair.generate()
-        _create(folder / name, _PairFile(pair.public.decode(), pair.secret.decode()))
-    server = _read_pair(folder / "server.key")
-    _create(folder / "server.pub", _PublicFile(server.public.decode()))
-    load_keys(folder)
+        if not folder.is_dir():
+            raise
 
 
 def load_keys(folder: str | os.PathLike[str]) -> RunKeys:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ LIVENESS = 3
 """Heartbeat intervals of silence after which a peer counts as gone (both sides)."""
 
 _LINGER_MS = 500
+_MAX_PORT = 65_535
 _SLACK_BYTES = 64 << 10  # over max_message_bytes: a typed refusal; over that too: disconnected
 _CLOSING_RETRY_SECONDS = 1.0
 _FULL_RETRY_SECONDS = 0.1
@@ -68,6 +70,20 @@ class _PeerState:
     calls: dict[int, _Call] = field(default_factory=dict)
 
 
+def check_bind(address: str) -> str:
+    """`address` itself if its port is one; ZeroMQ would listen on another. Raises ValueError."""
+    if not address.startswith("tcp://"):
+        return address
+    _, colon, port = address.removeprefix("tcp://").rpartition(":")
+    is_number = re.fullmatch("[0-9]{1,5}", port) is not None and int(port) <= _MAX_PORT
+    if not colon or not (port == "*" or is_number):
+        raise ValueError(
+            f"cannot listen on {address}: expected tcp://HOST:PORT with a PORT of 0 to {_MAX_PORT:,}, "
+            "or * for any that is free"
+        )
+    return address
+
+
 class WireServer:
     """Serve `handler` to clients whose public key is in `allowed_clients`.
 
@@ -96,7 +112,7 @@ class WireServer:
         self._handler = handler
         self._server_keys = server_keys
         self._allowed_clients = allowed_clients
-        self._bind = bind
+        self._bind = check_bind(bind)
         self._max_in_flight = max_in_flight
         self._max_message_bytes = max_message_bytes
         self._heartbeat_seconds = heartbeat_seconds

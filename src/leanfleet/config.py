@@ -68,7 +68,7 @@ class LeanConfig(Section):
     recycle_steps: int = Field(50_000, ge=1)  # tactics after which a process is replaced
     heartbeats: int = Field(20_000, ge=1)  # of one tactic, the deterministic limit
     seconds: float = Field(10.0, gt=0, le=3600)  # of one tactic, the safety net
-    lease_seconds: float = Field(60.0, gt=0)  # a client silent for so long loses its states
+    lease_seconds: float = Field(60.0, ge=1)  # a client silent for so long loses its states
     queue_limit: int = Field(1024, ge=1)  # requests waiting before the server says busy
     # Tactic syntax kinds allowed besides the built-in list, such as Lean.Parser.Tactic.omega.
     allow: Tuple[Annotated[str, Field(pattern=_KIND, max_length=200)]] = ()

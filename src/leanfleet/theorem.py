@@ -8,7 +8,9 @@ elaborates is Lean's to say. All mistakes of a file are reported together, each 
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from pathlib import Path
 
 from leanfleet.messages import Theorem
@@ -17,11 +19,13 @@ MAX_STATEMENT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_REPORTED = 20
 
+_JSON_LINES = (".jsonl", ".json", ".ndjson")  # names that need no explanation
 _FIELDS = ("name", "statement", "header", "split", "source")
 _KEYWORD = re.compile(r"(theorem|lemma)\b")
 _NAME = re.compile(r"(?:«[^»\n]*»|[^\s:(){}\[\]⦃⦄«»,;])+")
 _END = re.compile(r"\s*:=\s*(?:by\b\s*)?(?:sorry\b\s*)?\Z")
 _SORRY = re.compile(r":=\s*(?:by\b\s*)?sorry\b")
+_PROVES = re.compile(r":=|^\s*\||\bwhere\b", re.MULTILINE)
 _DECLARATION = re.compile(
     r"^[ \t]*(?:@\[[^\]\n]*\]\s*)*(?:(?:private|protected|noncomputable|nonrec|scoped|local)\s+)*"
     r"(?P<keyword>theorem|lemma|instance|example|def|abbrev)\b",
@@ -68,8 +72,9 @@ def declared_name(statement: str) -> str:
 
 
 def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
-    """The theorems of a JSON-lines file, a `.lean` file, or a folder of `.lean` files.
+    """The theorems of a `.lean` file, a folder of `.lean` files, or (any other name) JSON lines.
 
+    A `.lean` file may also be one statement and nothing else, as `parse_statement` takes it.
     `header` is for the theorems that have none. Raises ValueError with all mistakes.
     """
     path = Path(path)
@@ -77,11 +82,16 @@ def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
     if path.is_dir():
         found = _read_folder(path, mistakes)
     elif path.suffix == ".lean":
-        found = _read_lean(path, mistakes)
+        found = _read_lean(path, mistakes) or _read_statement(path)
         if not found and not mistakes:
-            mistakes.append(f"{path}: no theorem that ends in `:= by sorry`")
+            mistakes.append(
+                f"{path}: no theorem that ends in `:= by sorry`, nor a statement and nothing else"
+            )
     else:
         found = _read_json_lines(path, mistakes)
+        if not found and path.suffix not in _JSON_LINES:
+            said = f"({path.name} was read as JSON lines, since its name does not end in .lean)"
+            mistakes = [f"{_together(mistakes)}\n{said}"]
     first: dict[str, str] = {}
     for where, theorem in found:
         if theorem.name in first:
@@ -95,13 +105,13 @@ def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
-    """A UTF-8 file without its byte-order mark. Raises ValueError saying what is wrong with it."""
+    """A UTF-8 file without its byte-order mark, or what comes through a pipe such as `<(…)`.
+
+    A pipe to which nobody writes is empty. Raises ValueError saying what is wrong with it.
+    """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise ValueError(f"{path} has {size:,} bytes; at most {max_bytes:,} are accepted")
-        data = path.read_bytes()
+        data = _read_bytes(path, max_bytes)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     try:
@@ -110,6 +120,26 @@ def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise ValueError(
             f"{path} is not UTF-8: byte {data[error.start]:#04x} at offset {error.start}"
         ) from None
+
+
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Raises OSError, ValueError."""
+    found = path.stat()
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        raise ValueError(f"{path} is a device, and no file")
+    if found.st_size > max_bytes:
+        raise ValueError(f"{path} has {found.st_size:,} bytes; at most {max_bytes:,} are accepted")
+    with open(path, "rb", opener=_open_at_once) as file:
+        os.set_blocking(file.fileno(), True)
+        data = file.read(max_bytes + 1)  # the size of a pipe is not known before
+    if len(data) > max_bytes:
+        raise ValueError(f"{path} has more than the {max_bytes:,} bytes that are accepted")
+    return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for whoever writes to a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -185,6 +215,19 @@ def _read_lean(path: Path, mistakes: list[str]) -> list[tuple[str, Theorem]]:
     if not text.strip():
         raise ValueError(f"{path} is empty")
     return lean_theorems(text, str(path), path.name, mistakes, [])
+
+
+def _read_statement(path: Path) -> list[tuple[str, Theorem]]:
+    """Of a file that begins with `theorem`, declares nothing else and proves nothing."""
+    text = _lines(read_text(path))
+    code = _without_opaque(text)
+    declared = list(_DECLARATION.finditer(code))
+    if len(declared) != 1 or _KEYWORD.match(code.lstrip()) is None or _PROVES.search(code):
+        return []
+    try:
+        return [(f"{path}:1", parse_statement(text, source=path.name))]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def lean_theorems(

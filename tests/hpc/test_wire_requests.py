@@ -257,3 +257,10 @@ async def test_refusals_are_counted_each_and_logged_rarely(caplog):
         for _ in range(1000):
             complaints.add("malformed", "why")
     assert stats.refused["malformed"] == 1000 and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1", "80x", "", "999999999999", "8 0", "٣"])
+async def test_a_port_that_is_none_is_refused_instead_of_another_one_taken(port):
+    with pytest.raises(ValueError, match="cannot listen on .*PORT of 0 to 65,535"):
+        async with serving(bind=f"tcp://127.0.0.1:{port}"):
+            pass

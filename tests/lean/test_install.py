@@ -15,6 +15,7 @@ from leanfleet.lean import install as installing
 from leanfleet.lean import slim as slimming
 from leanfleet.lean import toolchain
 from leanfleet.lean.install import InstallError, damage, install
+from leanfleet.progress import Silent
 
 WANTED = ["lean-slim.js", "lean.wasm", "lib/Init.olean", "lib/Init/Prelude.olean", "manifest.json"]
 
@@ -49,6 +50,14 @@ def test_never_installs_twice(tmp_path, cache):
     first = install(source, package=package, cache=cache)
     assert install(source, package=package, cache=cache) == first
     assert source.calls == 1
+
+
+def test_a_users_own_tarball_is_taken_and_left_where_it_is(tmp_path, cache):
+    package, _ = fake_package.make(tmp_path / "package")
+    own = tmp_path / "package" / "package.tgz"
+    installing.check_given(own, package, Silent())
+    folder = install(toolchain.file_source(own), package=package, cache=cache)
+    assert damage(folder) is None and own.exists()
 
 
 def test_another_build_gets_another_folder(tmp_path):
@@ -293,8 +302,6 @@ def test_a_named_path_that_leads_nowhere_is_the_users_mistake():
 def test_when_npm_fails_its_words_and_a_way_out_are_given(tmp_path, monkeypatch):
     npm = script(tmp_path / "bin", "npm", "", code=1)
     monkeypatch.setattr(toolchain, "_npm_commands", lambda: [[npm]])
-    from leanfleet.progress import Silent
-
     with pytest.raises(InstallError, match="trouble with npm(.|\n)*--tarball"):
         toolchain.npm_source()(tmp_path, Silent())
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from leanfleet import cli
 from leanfleet.lean import native_reply
 from leanfleet.lean.environment import LeanStartError
 from leanfleet.lean.native import NativeLean, NativeOptions
@@ -518,6 +519,27 @@ def test_string_literals_of_lean():
     assert native_reply.lean_string(text) == '"a\\"b\\\\c\\n\\té ∀\\x01"'
 
 
-def test_it_says_what_is_untested():
-    assert any("stand-in" in sentence for sentence in NativeLean.UNTESTED)
-    assert any("maxHeartbeats" in sentence for sentence in NativeLean.UNTESTED)
+PROVES = """\
+    if text.startswith('#leanfleet_kinds'):
+        info('{"kinds": [["Lean.Parser.Tactic.exact", "exact h"]]}')
+    elif 'tactic' in request: reply(goals=[], proofState=1, proofStatus='Completed')
+    else: reply(env=3)
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_check_says_what_is_untested(tmp_path, capsys, as_json):
+    script = tmp_path / "repl.py"
+    script.write_text(SCRIPT.format(fakes=str(FAKES), body=OPEN + PROVES))
+    repl = executable(tmp_path, sys.executable, str(script)).repl
+    lean = tmp_path / "lean"
+    lean.write_text("#!/bin/sh\necho Lean 4.99\n")
+    lean.chmod(0o755)
+    paths = [f"lean.native.toolchain={lean}", f"lean.native.repl={repl}"]
+    command = ["lean", "check", *(word for path in paths for word in ("--set", path))]
+    assert cli.main([*command, *(["--json"] if as_json else [])]) == 0
+    said = capsys.readouterr().out
+    if as_json:
+        said = json.loads(said)["untested"]["native"]
+    for sentence in NativeLean.UNTESTED:
+        assert sentence in said

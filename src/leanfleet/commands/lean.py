@@ -182,11 +182,14 @@ async def _prove(process: Environment, config: LeanConfig) -> dict[str, Any]:
 
 
 def _untested(lean: Lean, config: LeanConfig) -> dict[str, str]:
-    """The drivers that this check says nothing about, each with the reason."""
+    """What this check leaves open, in lines: of other drivers the reason, of a native one its limits."""
     from leanfleet.lean import toolchain
+    from leanfleet.lean.native import NativeLean
 
     untested = {}
-    if lean.driver != "native":
+    if lean.driver == "native":
+        untested["native"] = "\n".join(NativeLean.UNTESTED)
+    else:
         if toolchain.find_native(config) is None:
             reason = "this machine has no native toolchain with a REPL"
         else:
@@ -213,7 +216,8 @@ def _print_check(row: dict[str, Any], as_json: bool) -> None:
     lines = [("lean", row["lean"]), ("driver", row["driver"]), ("from", row["source"])]
     lines += [(name, row[name]) for name in ("node", "files") if row[name]]
     lines += [("proof", said)]
-    lines += [("untested", f"{name}: {why}") for name, why in row["untested"].items()]
+    for name, why in row["untested"].items():
+        lines += [("untested", f"{name}: {sentence}") for sentence in why.split("\n")]
     for name, text in lines:
         print(f"{name:<12}{text}")
 

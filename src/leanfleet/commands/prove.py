@@ -43,7 +43,10 @@ def register(subparsers) -> None:
     parser = add_parser(subparsers, "prove", "search for a proof and verify it", _EXAMPLES)
     parser.add_argument("statement", nargs="?", help="`theorem NAME BINDERS : CONCLUSION`")
     parser.add_argument(
-        "--file", type=Path, metavar="F", help="JSON lines, a .lean file or a folder of them"
+        "--file",
+        type=Path,
+        metavar="F",
+        help="a .lean file, a folder of them, or under any other name JSON lines: name, statement, …",
     )
     parser.add_argument(
         "--header", type=Path, metavar="FILE", help="imports, notations, definitions"

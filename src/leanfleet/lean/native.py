@@ -96,7 +96,7 @@ class NativeLean:
         "not seen, and only the verdict refuses such a proof.",
         "A native verdict has no second, independent kernel check.",
     )
-    """What `leanfleet lean check` says about this driver where no native Lean was tried."""
+    """What `leanfleet lean check` says where this driver is the one that it tries."""
 
     def __init__(self, paths: NativePaths, options: NativeOptions | None = None) -> None:
         self.paths = paths

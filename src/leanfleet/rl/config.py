@@ -22,7 +22,7 @@ class HubConfig(Section):
     """Leases and verdicts."""
 
     lease_seconds: float = Field(
-        60.0, gt=0, le=86_400
+        60.0, ge=1, le=86_400
     )  # a prover silent for so long loses its games
     judges: int = Field(2, ge=1, le=1024)  # claims judged at once
     claims: int = Field(1000, ge=1, le=1_000_000)  # that wait for it, before provers have to wait

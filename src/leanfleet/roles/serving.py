@@ -44,6 +44,9 @@ class Address:
     attempt: int = 0
     run_id: str = ""
 
+    def __post_init__(self) -> None:
+        wire.check_bind(self.bind)
+
 
 def stop_signal() -> asyncio.Event:
     """Set by SIGTERM, SIGINT and SIGUSR2 from now on: the last is what srun passes on. One that is
