@@ -99,7 +99,7 @@ class Journal:
             self._mend()
         if self._file < 0 or self._size >= self._segment_bytes:
             self._begin()
-            self._check()  # whoever claims from now on finds the segment there, and fences it
+            self.check()  # whoever claims from now on finds the segment there, and fences it
         self._torn = True
         try:
             _write(self._file, data)
@@ -118,7 +118,7 @@ class Journal:
 
     def _mend(self) -> None:
         """Takes away what was not kept. Until that has worked nothing more is written."""
-        self._check()  # another writer may have counted some of it
+        self.check()  # another writer may have counted some of it
         os.ftruncate(self._file, self._size)
         os.lseek(self._file, self._size, os.SEEK_SET)
         self._torn = False
