@@ -4,8 +4,8 @@ The peer is the same Lean process on two pipes, asked in a blocking loop: no ser
 asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
 serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
-many searches at once, both at the same work. What the server adds is the time outside Lean, by
-Lean's own clock.
+many searches at once, both at the same work, as long as there is work for all of them. What the
+server adds is the time outside Lean, by Lean's own clock.
 
 Two processes take two cores; on a machine that has no third one, server and client take their time
 from Lean. So the two are measured a second time, where the system can pin processes, on one core,
@@ -44,7 +44,7 @@ STARTS = 7
 READY_LIMIT_SECONDS = 3.0
 SEARCHES = 8  # at once, for two processes
 WARM_UP_PASSES = 2  # over the statements
-LEAST_PASSES = 6  # with fewer, the end, where one process has nothing left, is what is measured
+LEAST_PASSES = 6  # with fewer, little of the time has work for all
 _ROUNDS = 3
 LIMIT_ADDED_MS = 0.5
 CAN_PIN = hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
@@ -75,6 +75,24 @@ STEPS = (
     "intro z",
     "rw [Nat.add_comm]",
 )
+
+
+class _Rate:
+    """Steps per second until the first search finds nothing left to do: after that processes wait, for
+    longer where more searches take turns."""
+
+    def __init__(self) -> None:
+        self._steps = itertools.count(1)  # safe for threads
+        self._done = 0
+        self._began = time.perf_counter()
+        self.per_second: float | None = None
+
+    def step(self) -> None:
+        self._done = next(self._steps)
+
+    def out_of_work(self) -> None:
+        if self.per_second is None:
+            self.per_second = self._done / (time.perf_counter() - self._began)
 
 
 K = 8  # tactics of one expansion
@@ -209,7 +227,6 @@ class Pipe:
             stderr=subprocess.DEVNULL,
         )
         self._send(first_line(paths, RegistryOptions()))
-        self.steps = 0
         self.seconds = 0.0  # inside Lean, by its own clock, of all steps
 
     def __enter__(self) -> Pipe:
@@ -233,35 +250,35 @@ class Pipe:
         return reply["ok"]["state"]
 
     def step(self, state: int, tactic: str) -> list[int]:
-        self.steps += 1
         reply = self.ask("tactic", state=state, tactic=tactic)
         self.seconds += reply["seconds"]
         return [group["state"] for group in reply["ok"]["groups"]] if "ok" in reply else []
 
-    def work(self, statements: deque[str]) -> None:
+    def work(self, statements: deque[str], rate: _Rate) -> None:
         """A search of each statement, until none is left."""
         while statements:
             root = self.open(statements.popleft())
             states = [root]
             for opening in OPENING:
                 states += self.step(root, opening)
+                rate.step()
             for state in tuple(states):
                 for tactic in STEPS:
                     states += self.step(state, tactic)
+                    rate.step()
             self.ask("forget", states=states)
+        rate.out_of_work()
 
 
 def _bare_throughput(pipes: list[Pipe], passes: int) -> float:
     """Steps per second, of the statements so many times over, the two taking turns at them."""
-    statements = deque(STATEMENTS * passes)
-    before = sum(pipe.steps for pipe in pipes)
-    threads = [threading.Thread(target=pipe.work, args=(statements,)) for pipe in pipes]
-    began = time.perf_counter()
+    statements, rate = deque(STATEMENTS * passes), _Rate()
+    threads = [threading.Thread(target=pipe.work, args=(statements, rate)) for pipe in pipes]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=600)
-    return (sum(pipe.steps for pipe in pipes) - before) / (time.perf_counter() - began)
+    return rate.per_second
 
 
 # --- ours -------------------------------------------------------------------------------------------
@@ -374,24 +391,23 @@ async def _throughput(server: _Served, passes: int) -> float:
     from leanfleet.roles.lean import connect
 
     statements = deque(STATEMENTS * passes)
-    steps = 0
 
-    async def search() -> None:
-        nonlocal steps
+    async def search(rate: _Rate) -> None:
         while statements:
             root = await lean.open(Theorem("b", statements.popleft()))
             states = [root]
             for step in await _expanded(lean, root, OPENING):
-                steps += 1
+                rate.step()
                 states += () if isinstance(step, LeanError) else step.groups
             opened = list(states)
             for state in states:
                 for step in await _expanded(lean, state, STEPS):
-                    steps += 1
+                    rate.step()
                     opened += () if isinstance(step, LeanError) else step.groups
             await lean.forget(opened)
+        rate.out_of_work()
 
     async with connect(server.endpoint, server.keys) as lean:
-        began = time.perf_counter()
-        await asyncio.gather(*(search() for _ in range(SEARCHES)))
-        return steps / (time.perf_counter() - began)
+        rate = _Rate()
+        await asyncio.gather(*(search(rate) for _ in range(SEARCHES)))
+        return rate.per_second
