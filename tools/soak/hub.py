@@ -5,8 +5,9 @@ The hub is `leanfleet role hub` but for its judge, which accepts and refuses by 
 kept from growing (as on a full disk) while provers work; with `--network` messages on their way are
 lost, doubled, late and out of order, and connections are cut. At the end an independent reader of the
 journal must find every acknowledged result once, with its outcome; the hub's counts must be the
-journal's; every accepted proof must stand in the replay once. `--folder` keeps the run, so that a long
-one can be made in pieces (`--seconds`).
+journal's; every accepted proof must stand in the replay once; and the hub's memory must not grow with
+its results (memory.py; sharpest with few provers and theorems, and no kills). `--folder` keeps the run,
+so that a long one can be made in pieces (`--seconds`).
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from pathlib import Path
 
 import msgpack
 import msgspec
+from memory import LEAK_BYTES, ONCE_BYTES, Sample, leak, sample
 from provers import CODES, Acknowledged, Fleet
 from proxy import Middleman
 
 from hpc import journal, run_folder
 from leanfleet import eventloop
-from leanfleet.lean.process import resident_bytes
 from leanfleet.messages import GameOutcome, HubStatus, Theorem
 from leanfleet.rl import files
 from leanfleet.rl.judge import Judgement
@@ -53,6 +54,8 @@ SETTLE_SECONDS = 120.0
 LOST_SECONDS = 2.0  # after which a reply counts as lost, on a bad network
 CUT_SECONDS = 5.0  # that a connection lasts on one, on average
 WINDOW = 5.0  # seconds of a window in which results are counted
+SAMPLES = 50  # of memory, in all
+JUDGED_RESULTS = 1_000_000  # a soak of so many must tell whether memory is flat
 NEEDED = {"results_per_second": 2000, "restart_seconds": 10}
 CONFIG = """\
 name: soak-hub
@@ -72,7 +75,7 @@ class Kept(msgspec.Struct):
     seconds: float = 0.0
     attempts: int = 0
     windows: list[float] = []  # results per second, nothing being done to the hub
-    memory: list[tuple[int, float]] = []  # results acknowledged, MB
+    memory: list[Sample] = []
     starts: list[tuple[int, float]] = []  # results acknowledged, seconds until ready
     waits: list[float] = []
     faults: dict[str, int] = {}
@@ -311,9 +314,9 @@ async def _piece(
 
 
 async def _watch(options, hub: Hub, kept: Kept, acknowledged: Acknowledged, quiet) -> None:
-    """Results of each window in which nothing was done to the hub; memory at each twentieth."""
-    step = max(1, options.results // 20)
-    after = next((count for count, _ in reversed(kept.memory)), 0) // step
+    """Results of each window in which nothing was done to the hub; memory now and then."""
+    step = max(1, options.results // SAMPLES)
+    after = next((count for count, _, _ in reversed(kept.memory)), 0) // step
     while True:
         before, began, undisturbed = acknowledged.count, time.monotonic(), quiet.is_set()
         while time.monotonic() - began < WINDOW:
@@ -322,9 +325,9 @@ async def _watch(options, hub: Hub, kept: Kept, acknowledged: Acknowledged, quie
                 raise RuntimeError((hub.run / "hub.log").read_text()[-4000:])
             undisturbed = undisturbed and quiet.is_set()
             if acknowledged.count // step > after:
-                after = acknowledged.count // step
-                megabytes = resident_bytes(hub.process.pid) / 2**20
-                kept.memory.append((acknowledged.count, round(megabytes, 1)))
+                new = sample(hub.process.pid, acknowledged.count, kept.attempts - 1)
+                kept.memory += new
+                after = acknowledged.count // step if new else after
         rate = (acknowledged.count - before) / (time.monotonic() - began)
         if undisturbed and before:
             kept.windows.append(round(rate, 1))
@@ -473,6 +476,8 @@ def _summary(options, kept, acknowledged, status, audit, restarts, run) -> dict:
         "refused": audit.refused,
     }
     accepted = counts["proofs"] + counts["disproofs"]
+    once = ONCE_BYTES * (options.theorems + options.provers * options.searches)
+    leaked = leak(kept.memory, [count for count, _ in kept.starts], once)
     checks = {
         "every acknowledged result is in the journal once, with its outcome": not lost,
         "nothing else is finished": audit.finished == acknowledged.count,
@@ -485,6 +490,9 @@ def _summary(options, kept, acknowledged, status, audit, restarts, run) -> dict:
         == audit.accepted
         and set(audit.rows.values()) <= {1},
         "every theorem with a proof is in proofs.jsonl": audit.improved == audit.known,
+        "memory does not grow with the results": acknowledged.count < JUDGED_RESULTS
+        if leaked is None
+        else leaked <= LEAK_BYTES,
         "all results done": acknowledged.count >= options.results,
         "all faults done": sum(kept.faults.values())
         == options.kills + options.pauses + options.takeovers + options.full,
@@ -496,7 +504,8 @@ def _summary(options, kept, acknowledged, status, audit, restarts, run) -> dict:
         "results_per_second_windows": len(kept.windows),
         "results_per_second_with_faults": round(acknowledged.count / kept.seconds, 1),
         **restarts,
-        "memory_mb_at_results": kept.memory,
+        "memory_bytes_per_result": None if leaked is None else round(leaked, 1),
+        "memory_mb_at_results": kept.memory,  # and of which start
         "seconds_to_acknowledge": {
             "median": round(statistics.median(waits), 3),
             "p99": round(waits[int(0.99 * (len(waits) - 1))], 3),
