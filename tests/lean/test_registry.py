@@ -243,6 +243,28 @@ async def test_a_memory_hungry_tactic_ends_as_such(start):
     assert isinstance(await lean.open(AND, Limits()), LeanError)
 
 
+NUMBER = "(((2 ^ 255) ^ 255) ^ 255)"  # 2 MB
+
+
+BEYOND_THE_MACHINE = {
+    "no room for a number": (f"{NUMBER} ^ 200", ErrorKind.MEMORY, "out of memory"),
+    "stack of C values": (f"({NUMBER} ^ 20) ^ 2", ErrorKind.CRASH, "stack overflow"),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND_THE_MACHINE)
+async def test_numbers_beyond_the_machine(start, case):
+    """Lean's C++ code throws bad_alloc; squaring 40 MB takes more than the stack has."""
+    number, kind, words = BEYOND_THE_MACHINE[case]
+    lean = await start()
+    state = await opened(lean, Theorem("m", "theorem t : True"))
+    tactic = f"have h : {number} = 0 := by decide +kernel"
+    error = await lean.run_tactic(state.id, tactic, Limits(heartbeats=400_000, seconds=60))
+    assert isinstance(error, LeanError)
+    assert (error.kind, error.fatal) == (kind, True) and words in error.message, error
+    assert not lean.alive
+
+
 DEEP_TEXTS = {
     "parentheses": "exact " + "(" * 20_000 + "trivial" + ")" * 20_000,
     "sum": "have h : 0" + " + 1" * 5_000 + " = 5 := by simp",

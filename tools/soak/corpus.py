@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leanfleet.messages import Limits, Theorem
+from leanfleet.messages import ErrorKind, Limits, Theorem
 
 # Wall-clock limits so wide that only the deterministic limits decide about honest tactics.
 HONEST = Limits(heartbeats=20_000, seconds=60.0)
@@ -12,12 +12,19 @@ FEW_HEARTBEATS = Limits(heartbeats=150, seconds=60.0)
 SHORT = Limits(heartbeats=400_000, seconds=1.5)
 LONG = Limits(heartbeats=400_000, seconds=30.0)
 
+NUMBER = "(((2 ^ 255) ^ 255) ^ 255)"  # 2 MB
+
 
 @dataclass(frozen=True)
 class Tactic:
     text: str
     limits: Limits = HONEST
-    nasty: bool = False
+    expected: ErrorKind | None = None
+    """What a tactic that is meant to do harm is stopped by; None for the others."""
+
+    @property
+    def nasty(self) -> bool:
+        return self.expected is not None
 
 
 def _theorem(name: str, rest: str, header: str = "") -> Theorem:
@@ -100,29 +107,33 @@ FAILING_TACTICS = (
     Tactic("run_tac return"),
 )
 
-# Every honest answer to these is a heartbeat, time, memory or crash error, or a recursion limit.
+# What stops each in a fresh process, at the start of `NASTY_THEOREM`.
 NASTY_TACTICS = tuple(
-    Tactic(text, limits, nasty=True)
-    for text, limits in (
-        ("exact?", FEW_HEARTBEATS),
-        ("repeat (have again : 1 = 1 := rfl)", FEW_HEARTBEATS),
-        ("repeat (have again : 1 = 1 := rfl)", LONG),
-        ("iterate 100000 (have again : True := trivial)", LONG),
-        ("repeat (rw [Nat.add_comm])", LONG),
+    Tactic(text, limits, expected)
+    for text, limits, expected in (
+        ("exact?", FEW_HEARTBEATS, ErrorKind.HEARTBEATS),
+        ("repeat (have again : 1 = 1 := rfl)", FEW_HEARTBEATS, ErrorKind.HEARTBEATS),
+        # Lean's own limit of recursion, a failed tactic
+        ("repeat (have again : 1 = 1 := rfl)", LONG, ErrorKind.TACTIC),
+        ("iterate 100000 (have again : True := trivial)", LONG, ErrorKind.TACTIC),
+        ("have h0 : (List.range 20000).length = 20000 := by rfl", LONG, ErrorKind.TACTIC),
         # a loop in the kernel: only the clock stops it
         (
             "have h0 : (List.range 3000000).foldl (fun s n => n :: s) [] = [] := by decide +kernel",
             SHORT,
+            ErrorKind.TIMEOUT,
         ),
-        # a number of 400 MB
-        ("have h0 : (((2 ^ 255) ^ 255) ^ 255) ^ 200 = 0 := by decide +kernel", LONG),
-        # a number of some 4 MB, and its copies
-        ("have h0 : (((2 ^ 255) ^ 255) ^ 255) ^ 2 % 7 = 0 := by decide +kernel", LONG),
-        ("have h0 : (List.range 20000).length = 20000 := by rfl", LONG),
-        # deeper than the stack
-        (f"exact {'(' * 30000}trivial{')' * 30000}", LONG),
+        # a number of 400 MB: no room for it
+        (f"have h0 : {NUMBER} ^ 200 = 0 := by decide +kernel", LONG, ErrorKind.MEMORY),
+        # the square of 40 MB: what multiplication puts on the stack is more than it has
+        (f"have h0 : ({NUMBER} ^ 20) ^ 2 = 0 := by decide +kernel", LONG, ErrorKind.CRASH),
+        # a number of some 4 MB, and its copies: false, and Lean says so
+        (f"have h0 : {NUMBER} ^ 2 % 7 = 0 := by decide +kernel", LONG, ErrorKind.TACTIC),
+        # brackets deeper than any stack never reach Lean
+        (f"exact {'(' * 30000}trivial{')' * 30000}", LONG, ErrorKind.PARSE),
     )
 )
+NASTY_THEOREM = THEOREMS[0]
 
 # (theorem, proof, accepted)
 VERDICTS = (

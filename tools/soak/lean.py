@@ -4,7 +4,8 @@ Several clients walk at random through a tree of questions whose answers fresh p
 given (see reference.py), over the real wire, to a real server process. A share of the steps loops,
 eats memory or overflows the stack. Clients come, forget, leave; `--kills` also kills Lean
 processes at random. It fails on any answer that a fresh process would not give, on memory over
-the cap, on a server that restarted, and on states left over after the clients have gone.
+the cap, on a server that restarted, on states left over after the clients have gone, and when one
+of the harmful tactics was not stopped by what the corpus says it is stopped by.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpus import HONEST, THEOREMS, VERDICTS
+from corpus import HONEST, NASTY_TACTICS, NASTY_THEOREM, THEOREMS, VERDICTS
 from reference import Answer, Question, Reference, State, answer
 
 from leanfleet.config import LeanConfig
@@ -50,6 +51,8 @@ class Tally:
 
     steps: int = 0
     nasty: int = 0
+    unexpected: list[dict] = field(default_factory=list)  # the same where it was something else
+    stopped: dict[str, str] = field(default_factory=dict)  # harmful tactic: what it was stopped by
     together: int = 0  # requests with more than one tactic
     verdicts: int = 0
     by_answer: Counter[str] = field(default_factory=Counter)
@@ -177,6 +180,7 @@ class _Run:
             watching.append(asyncio.create_task(self._kill(over)))
         try:
             await asyncio.gather(*(self._client(n) for n in range(self.options.clients)))
+            await self._every_nasty_one()
         finally:
             over.set()
             await asyncio.gather(*watching)
@@ -189,6 +193,21 @@ class _Run:
             patience = ClientOptions(patience_seconds=300.0)
             async with connect(self.endpoint, self.keys, options=patience) as lean:
                 await self._session(lean, rng, rng.randrange(200, 2000))
+
+    async def _every_nasty_one(self) -> None:
+        """Each harmful tactic once by itself, however few of them the clients have met."""
+        async with connect(self.endpoint, self.keys) as lean:
+            root = await lean.open(NASTY_THEOREM, HONEST)
+            for tactic in NASTY_TACTICS:
+                reply = await lean.run_tactic(root, tactic.text, tactic.limits)
+                got = answer(reply).error or "state"
+                self.tally.stopped[f"{tactic.text[:70]} {tactic.limits.heartbeats}"] = got
+                if got != (wanted := tactic.expected.value):
+                    found = {"tactic": tactic.text[:200], "expected": wanted, "got": got}
+                    self.tally.unexpected.append(found)
+                if not isinstance(reply, LeanError):
+                    await lean.forget(reply.groups)
+            await lean.forget([root])
 
     async def _session(self, lean: LeanClient, rng: random.Random, steps: int) -> None:
         held: dict[tuple, Handle] = {}
@@ -355,6 +374,9 @@ def _summary(options, reference, tally, status, pids, crashed, version) -> dict:
         "no state left after the clients": not (
             status.states or status.sessions or any(p.states for p in status.processes)
         ),
+        "every harmful tactic stopped by what it should be": (
+            len(tally.stopped) == len(NASTY_TACTICS) and not tally.unexpected
+        ),
         "all steps done": tally.steps >= options.steps,
     }
     return {
@@ -368,6 +390,8 @@ def _summary(options, reference, tally, status, pids, crashed, version) -> dict:
         "distinct": reference.asked,
         "fresh_processes": reference.fresh,
         "nasty_steps": tally.nasty,
+        "nasty_stopped_by": tally.stopped,
+        "nasty_unexpected": tally.unexpected,
         "requests_with_several_tactics": tally.together,
         "verdicts": tally.verdicts,
         "answers": dict(tally.by_answer),

@@ -26,6 +26,9 @@ const OBJECT = {
 /** Byte offsets in mimalloc's mi_heap_area_t: number of allocated blocks, size of one. */
 const HEAP_AREA = { used: 12, blockSize: 16 };
 
+/** From a thrown C++ object to its std::type_info (Emscripten's ExceptionInfo), from there to the name. */
+const CXX = { typeBefore: 20, typeName: 4 };
+
 const TAG = { closure: 245, array: 246, string: 249, ref: 253 };
 
 /** Field numbers of the Lean structures that are read or rebuilt here, in Lean's own order. */
@@ -65,4 +68,4 @@ const LOCAL_NONDEP = 0;
 /** Bits of the second 32-bit word of Expr's and Level's computed `data` (the first is the hash). */
 const EXPR_FLAG = { hasFVar: 1 << 8, hasExprMVar: 1 << 9, hasLevelMVar: 1 << 10 };
 
-module.exports = { WASM_PATCHES, OBJECT, HEAP_AREA, TAG, FIELD, CTOR, EXPR_FLAG, LOCAL_NONDEP };
+module.exports = { WASM_PATCHES, OBJECT, HEAP_AREA, CXX, TAG, FIELD, CTOR, EXPR_FLAG, LOCAL_NONDEP };

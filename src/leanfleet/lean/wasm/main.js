@@ -142,9 +142,11 @@ function describe(error, stopped, lean) {
   }
   if (foreseen) return failure(error.kind, error.message);
   lean.resetStack();
-  const said = typeof error === 'number' ? 'an exception of its C++ code that nobody caught' : error?.message ?? error;
+  // C++ code throws the address of its exception
+  const thrown = typeof error === 'number' ? lean.objects.exceptionType(error) : '';
+  const said = thrown ? `an exception of its C++ code that nobody caught: ${thrown}` : error?.message ?? error;
   const text = `${lean.lastWords} ${said}`.trim();
-  if (/out of memory|OOM|enlarge memory/i.test(text)) return failure('memory', 'out of memory', true);
+  if (/out of memory|OOM|enlarge memory/i.test(text) || /^St.*bad_(alloc|array_new_length)/.test(thrown)) return failure('memory', 'out of memory', true);
   if (error instanceof RangeError) return failure('crash', `stack overflow: ${text}`, true);
   return failure('crash', text.slice(0, 500), true);
 }

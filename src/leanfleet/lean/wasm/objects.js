@@ -3,7 +3,7 @@
 // address; odd numbers are boxed scalars. Functions say "borrowed" when the caller keeps its count
 // and "owned" when the count passes to the callee, as lean.h does.
 
-const { OBJECT, TAG } = require('./layout.js');
+const { OBJECT, CXX, TAG } = require('./layout.js');
 
 class Objects {
   /** @param {object} module what boot() resolved to */
@@ -65,6 +65,12 @@ class Objects {
     const size = this.u32[(o + OBJECT.stringSize) >> 2];
     // TextDecoder refuses shared memory: slice copies
     return this.decoder.decode(this.u8.slice(o + OBJECT.stringBytes, o + OBJECT.stringBytes + size - 1));
+  }
+
+  /** The mangled type of a C++ exception, given by its address: St9bad_alloc. */
+  exceptionType(address) {
+    const type = this.u32[(address - CXX.typeBefore) >> 2], start = this.u32[(type + CXX.typeName) >> 2];
+    return this.decoder.decode(this.u8.slice(start, this.u8.indexOf(0, start)));
   }
 
   array(o) {
