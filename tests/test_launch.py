@@ -22,6 +22,7 @@ from leanfleet import cli
 from leanfleet.commands import role
 from leanfleet.config import parse
 from leanfleet.evaluate.content import content_hash
+from leanfleet.lean.toolchain import Lean
 from leanfleet.messages import GameOutcome, GameResult
 from leanfleet.rl import files
 from leanfleet.rl.config import RunConfig
@@ -144,6 +145,35 @@ def test_a_dry_run_as_json(config_file, tmp_path, capsys):
     assert [each["role"] for each in row["processes"]].count("prover") == 2
     assert row["config"]["until"]["games"] == 8
     assert row["machine"]["cores_wanted"] == sum(each["cores"] for each in row["processes"])
+
+
+@pytest.mark.parametrize(
+    "limit, advised",
+    [
+        (1600, "or a lean.memory_limit_mb smaller by up to 700, are safer"),
+        (900, "fewer lean.processes are"),
+    ],
+)
+def test_no_memory_limit_is_advised_that_is_refused(config_file, tmp_path, capsys, limit, advised):
+    words = ["launch", str(config_file), "--out", str(tmp_path / "x"), "--dry-run", "--json"]
+    changes = ["lean.driver=auto", "lean.processes=1000", f"lean.memory_limit_mb={limit}"]
+    cli.main([*words, *(word for each in changes for word in ("--set", each))])
+    notes = " ".join(json.loads(capsys.readouterr().out)["notes"])
+    assert advised in notes
+
+
+def test_a_memory_limit_that_is_too_small_is_refused_before_anything_starts(
+    config_file, tmp_path, capsys, monkeypatch
+):
+    found = Lean("registry", "Lean 4", "here", None)
+    monkeypatch.setattr("leanfleet.lean.toolchain.find", lambda config: found)
+    words = ["launch", str(config_file), "--out", str(tmp_path / "x")]
+    assert cli.main([*words, "--set", "lean.memory_limit_mb=899"]) == 2
+    said = capsys.readouterr().err
+    assert "lean.memory_limit_mb: 899 is too little for the registry Lean, at least 900" in said
+    assert cli.main(["lean", "check", "--set", "lean.memory_limit_mb=256"]) == 2
+    assert "256 is too little for the registry Lean" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_all_that_a_run_lacks_is_said_at_once(config_file, tmp_path, capsys, monkeypatch):

@@ -26,6 +26,7 @@ from leanfleet.strict_yaml import Mistake, Node
 Items = TypeVar("Items")
 Tuple = Annotated[tuple[Items, ...], Field(strict=False)]
 
+LEAST_MEMORY_MB = 256
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Parameters = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str | int | bool]
 _KIND = r"^[A-Za-z_][A-Za-z0-9_'!?]*(\.[A-Za-z_«»0-9][A-Za-z0-9_'!?«»]*)*$"
@@ -64,7 +65,9 @@ class LeanConfig(Section):
     native: NativeConfig = NativeConfig()
     processes: int = Field(2, ge=1, le=1024)  # that search
     verify_processes: int = Field(1, ge=0, le=1024)  # that only verify
-    memory_limit_mb: int = Field(1600, ge=256)  # resident, of one process; over it: recycled
+    # Resident, of one process: one that holds 65 % of it is replaced between calls; a call that goes
+    # beyond it is ended. A driver may need more than the least (leanfleet.lean.drivers).
+    memory_limit_mb: int = Field(1600, ge=LEAST_MEMORY_MB)
     recycle_steps: int = Field(50_000, ge=1)  # tactics after which a process is replaced
     heartbeats: int = Field(20_000, ge=1)  # of one tactic, the deterministic limit
     seconds: float = Field(10.0, gt=0, le=3600)  # of one tactic, the safety net

@@ -286,6 +286,22 @@ async def test_a_process_over_its_memory_is_drained_then_replaced(started, world
     await until(lambda: pool.restarts["memory"] == 1, "it is replaced")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_process_that_is_too_large_from_the_start_is_told_of(
+    started, world, caplog, at_once
+):
+    process_options = ProcessOptions(grace_seconds=0.05, memory_bytes=100 << 20)
+    pool = await started(options(process=process_options))
+    world.processes[0].rss = (200 if at_once else 50) << 20
+    process, state = await pool.run(opening())
+    world.processes[0].rss = 200 << 20
+    if not at_once:
+        await at(pool, process, state.id, "left")
+    await until(lambda: pool.restarts["memory"] == 1, "it is replaced")
+    said = "(search) holds 200 MB after its first call, and is replaced over 100 MB"
+    assert (said in caplog.text) is at_once
+
+
 @pytest.mark.parametrize(
     "limit", [ProcessOptions(recycle_steps=3), ProcessOptions(recycle_states=4)]
 )

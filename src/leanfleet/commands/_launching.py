@@ -180,7 +180,7 @@ def show_plan(run_folder: Path, config, processes: Sequence[RoleProcess], *, as_
     from leanfleet.roles.plan import wanted
     from leanfleet.roles.preflight import machine
 
-    there = machine(processes, run_folder)
+    there = machine(config, processes, run_folder)
     commands = {
         each.name: ["0" if word == ATTEMPT else word for word in each.argv]
         for each in wanted(processes)

@@ -71,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
     lean = check(config, processes, folder, Path.cwd())
     if arguments.dry_run:
         return EXIT_DONE
-    for note in machine(processes, folder).notes:
+    for note in machine(config, processes, folder).notes:
         print(f"note: {note}", file=sys.stderr)
     with alone_in(folder):
         run, is_new = _begin(arguments, folder, config, lean.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from leanfleet.config import LEAST_MEMORY_MB
 from leanfleet.lean import toolchain
 from leanfleet.lean.environment import Environment
 from leanfleet.lean.pool import PoolOptions
@@ -15,16 +16,39 @@ if TYPE_CHECKING:
     from leanfleet.config import LeanConfig
 
 MB = 2**20
+# Of memory_limit_mb, by driver. The registry Lean holds 540 MB after a few small theorems, whatever the
+# limit: with 850 it is replaced so often that searches fail, below 740 it has too little heap to start.
+LEAST_MB = {"registry": 900}
 NODE_MB = 500  # resident in a process besides Lean's heap: Node, compiled code, its own stack
 RECYCLE_SHARE = 0.65  # of the memory limit: a process that large between calls is replaced
 MEASURE_SECONDS = 0.1  # between two looks at a process's memory: they cost 0.08 ms
 GROWTH_SHARE = 0.3  # of Lean's heap: by so much one tactic may make it grow
 
 
+def check_memory(lean: toolchain.Lean, config: LeanConfig) -> None:
+    """Raises ValueError for a memory limit with which this Lean does not work."""
+    least = LEAST_MB.get(lean.driver, 0)
+    if config.memory_limit_mb < least:
+        raise ValueError(
+            f"lean.memory_limit_mb: {config.memory_limit_mb} is too little for the {lean.driver} Lean, "
+            f"at least {least} are needed: a process holds 540 MB soon after its start, and is replaced "
+            f"when it holds {RECYCLE_SHARE:.0%} of the limit"
+        )
+
+
+def least_memory_mb(driver: str) -> int:
+    """The smallest limit that is not refused, of `auto` whichever Lean is found."""
+    return max(LEAST_MB.values()) if driver == "auto" else LEAST_MB.get(driver, LEAST_MEMORY_MB)
+
+
 def factory(lean: toolchain.Lean, config: LeanConfig) -> Callable[[str], Environment]:
-    """`factory(...)(role)` is a new, unstarted process of this Lean; roles are search, verify."""
+    """`factory(...)(role)` is a new, unstarted process of this Lean; roles are search, verify.
+
+    Raises ValueError as `check_memory`.
+    """
     from leanfleet.lean.allowlist import load_rules
 
+    check_memory(lean, config)
     if lean.driver == "fake":
         from leanfleet.lean.fake import FakeLean
 

@@ -287,8 +287,15 @@ class LeanProcess:
         """Takes note of the process's size after a call, and drains it when it is past use."""
         now, pid = time.monotonic(), self.environment.pid
         if pid is not None and now - self._measured >= self.options.measure_seconds:
+            is_first = self._measured == -math.inf
             self._measured = now
             self.rss_bytes = self._resident(pid) or self.rss_bytes
+            if is_first and self.rss_bytes > self.options.memory_bytes:
+                log.warning(
+                    "a Lean process (%s) holds %d MB after its first call, and is replaced over %d MB: "
+                    "a larger lean.memory_limit_mb would let it live",
+                    self.role, self.rss_bytes >> 20, self.options.memory_bytes >> 20,
+                )  # fmt: skip
         if self.rss_bytes > self.options.memory_bytes:
             self.draining = self.draining or "memory"
         elif self.steps >= self.options.recycle_steps or self.states >= self.options.recycle_states:

@@ -36,6 +36,7 @@ class Machine:
     memory_mb: int
     memory_wanted_mb: int
     free_mb: int
+    spare_limit_mb: int = 0  # by so much lean.memory_limit_mb could be smaller
 
     @property
     def notes(self) -> list[str]:
@@ -47,21 +48,26 @@ class Machine:
                 "they take turns"
             )
         if self.memory_wanted_mb > self.memory_mb:
+            smaller = ""
+            if self.spare_limit_mb > 0:
+                smaller = f", or a lean.memory_limit_mb smaller by up to {self.spare_limit_mb:,},"
             notes.append(
                 f"at their limits the processes hold {self.memory_wanted_mb:,} MB, and "
-                f"{self.memory_mb:,} MB are available: fewer lean.processes or a smaller "
-                "lean.memory_limit_mb are safer"
+                f"{self.memory_mb:,} MB are available: fewer lean.processes{smaller} are safer"
             )
         return notes
 
 
-def machine(processes: Sequence[RoleProcess], folder: Path) -> Machine:
+def machine(config: RunConfig, processes: Sequence[RoleProcess], folder: Path) -> Machine:
+    from leanfleet.lean.drivers import least_memory_mb
+
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         cores_wanted=sum(each.cores for each in processes),
         memory_mb=psutil.virtual_memory().available // MB,
         memory_wanted_mb=sum(each.memory_mb for each in processes),
         free_mb=shutil.disk_usage(_existing(folder)).free // MB,
+        spare_limit_mb=config.lean.memory_limit_mb - least_memory_mb(config.lean.driver),
     )
 
 
@@ -71,6 +77,7 @@ def check(config: RunConfig, processes: Sequence[RoleProcess], folder: Path, cwd
     `cwd`: where relative paths of the configuration begin.
     """
     from leanfleet.lean import toolchain
+    from leanfleet.lean.drivers import check_memory
 
     mistakes = [*_paths(config, folder, cwd), *_room(folder)]
     if any(each.ranks > 1 for each in processes):
@@ -80,7 +87,9 @@ def check(config: RunConfig, processes: Sequence[RoleProcess], folder: Path, cwd
             mistakes.append(str(error))
     if mistakes:
         raise ValueError("this run can't start:" + "".join(f"\n  {each}" for each in mistakes))
-    return toolchain.find(config.lean)
+    lean = toolchain.find(config.lean)
+    check_memory(lean, config.lean)
+    return lean
 
 
 def check_node(folder: Path, gpus_wanted: int, gpus: int) -> None:
