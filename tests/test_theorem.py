@@ -263,9 +263,10 @@ def test_a_pipe_is_read_to_its_end_and_no_further_than_the_limit():
     os.close(reading), os.close(writing)
 
 
-def test_a_pipe_to_which_nobody_writes_is_empty(tmp_path):
+def test_a_pipe_to_which_nobody_writes_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert read_text(tmp_path / "pipe") == ""
+    with pytest.raises(ValueError, match="pipe is a pipe through which nothing came"):
+        read_text(tmp_path / "pipe")
 
 
 def test_a_slow_writer_is_waited_for():

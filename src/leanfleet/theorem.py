@@ -107,7 +107,7 @@ def read_theorems(path: str | Path, header: str | None = None) -> list[Theorem]:
 def read_text(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> str:
     """A UTF-8 file without its byte-order mark, or what comes through a pipe such as `<(…)`.
 
-    A pipe to which nobody writes is empty. Raises ValueError saying what is wrong with it.
+    Raises ValueError saying what is wrong with it, such as a pipe to which nobody writes.
     """
     path = Path(path)
     try:
@@ -134,6 +134,8 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         data = file.read(max_bytes + 1)  # the size of a pipe is not known before
     if len(data) > max_bytes:
         raise ValueError(f"{path} has more than the {max_bytes:,} bytes that are accepted")
+    if stat.S_ISFIFO(found.st_mode) and not data:  # whoever was to write is not there, or failed
+        raise ValueError(f"{path} is a pipe through which nothing came")
     return data
 
 
