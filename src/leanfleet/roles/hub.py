@@ -252,9 +252,7 @@ class Reception:
             raise BadRequest("retry", f"the journal can't be written: {error.strerror}") from None
         except Stale as error:
             raise BadRequest("retry", str(error)) from None
-        except (
-            Exception
-        ) as error:  # no fault of who asked: it waits for this hub, or for the next one
+        except Exception as error:  # not of who asked: it waits for this hub, or for the next one
             log.exception("a %s could not be answered", type(message).__name__)
             why = f"{type(error).__name__} in the hub; see its log"
             raise BadRequest("retry", why) from None
