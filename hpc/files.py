@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -51,3 +52,9 @@ def read_json(path: Path, kind: type[Kind], max_bytes: int = MAX_BYTES) -> Kind 
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged or of another version: {error}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hex. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from hpc.code import code
-from hpc.files import read_json, write_whole
+from hpc.files import read_json, sha256_of, write_whole
 from hpc.run_lock import LOCK, check_private
 from hpc.slurm.here import here
 
@@ -237,8 +237,7 @@ def sha256(data: bytes) -> str:
 
 def _file_sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hpc.files import sha256_of
+
 SKIPPED = frozenset({"__pycache__", ".git"})
 _CHUNK = 1 << 20
 
@@ -97,7 +99,7 @@ def damage(root: Path, entries: Entries, *, hashes: bool = True) -> str:
             size = path.stat().st_size
             if size != entry.size:
                 return f"{name} has {size} bytes instead of {entry.size}"
-            if hashes and _digest(path) != entry.sha256:
+            if hashes and sha256_of(path) != entry.sha256:
                 return f"{name} has other content"
         except OSError as error:
             return f"{name}: {error.strerror}"
@@ -139,7 +141,7 @@ def _leads(root: Path, entry: os.DirEntry[str]) -> str:
 def _entry(root: Path, name: str, entry: os.DirEntry[str]) -> Entry:
     if entry.is_symlink():
         return Entry(0, "", _leads(root, entry))
-    return Entry(entry.stat().st_size, _digest(root / name))
+    return Entry(entry.stat().st_size, sha256_of(root / name))
 
 
 def _copy_file(source: str, target: Path, check: Callable[[], None]) -> Entry:
@@ -152,11 +154,6 @@ def _copy_file(source: str, target: Path, check: Callable[[], None]) -> Entry:
             written.write(chunk)
     shutil.copystat(source, target)
     return Entry(size, digest.hexdigest())
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _text(root: Path, name: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hpc.journal import Journal, Stale
-from leanfleet.config import parse
 from leanfleet.lean.client import LeanUnavailable
 from leanfleet.lean.transport import BadRequest, ServerBusy
 from leanfleet.messages import (
@@ -23,28 +22,20 @@ from leanfleet.messages import (
     LeanError,
     Offers,
     TakeGames,
-    encode,
 )
 from leanfleet.rl import files
 from leanfleet.rl import hub as hubs
-from leanfleet.rl.config import RunConfig
 from leanfleet.rl.desk import Desk
 from leanfleet.rl.hub import accounts
 from leanfleet.rl.tickets import Tickets, bare
-from leanfleet.roles.hub import Reception
 
 sys.path.append(str(Path(__file__).parent.parent / "rl"))
 
 from hub_support import settled, started
+from reception_support import ask, taken
+from reception_support import reception as reception_of
 
-CONFIG = "name: t\nlearner: {start: nowhere}\nuntil: {games: 1}\nhub: {lease_seconds: 50}"
-SECRET = b"of the run's hubs"
 PROVED, FAILED, REFUSED = GameOutcome.PROVED, GameOutcome.FAILED, GameOutcome.REFUSED
-
-
-class NoBoard:
-    def finished(self, game, result): ...
-    def write(self, status): ...
 
 
 @pytest.fixture(autouse=True)
@@ -53,19 +44,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(hubs, "ELABORATE_SECONDS", 0.2)
 
 
-def reception(hub, folder, still_ours=lambda: None) -> Reception:
-    config = parse(RunConfig, CONFIG, "t.yaml")
-    return Reception(config, folder, hub, 1, NoBoard(), Tickets(SECRET), still_ours)
+def reception(hub, folder, still_ours=lambda: None):
+    return reception_of(hub, folder, "{games: 1}", still_ours)
 
 
-async def taken(desk: Reception, worker: str, count: int) -> list[str]:
-    reply = await desk.answer(encode(TakeGames(worker, count)))
-    assert isinstance(reply, Offers)
-    return [offer.lease for offer in reply.games]
-
-
-async def give(desk: Reception, worker: str, *results: GameResult, back: tuple[str, ...] = ()):
-    return await desk.answer(encode(GiveGames(worker, results, back)))
+async def give(desk, worker: str, *results: GameResult, back: tuple[str, ...] = ()):
+    return await ask(desk, GiveGames(worker, results, back))
 
 
 async def test_nobody_tells_the_result_of_a_game_that_he_was_not_given(tmp_path):
@@ -155,12 +139,12 @@ async def test_a_hub_in_trouble_is_waited_for(tmp_path):
 
     kinds = iter(["retry", "internal", "internal"])
 
-    async def ask(message):
+    async def hub_says(message):
         if isinstance(message, GiveGames) and (kind := next(kinds, "")):
             raise BadRequest(kind, "trouble")
         return Offers((), False, 1.0) if isinstance(message, TakeGames) else Done()
 
-    prover = Desk(ask, "world", ahead=1)
+    prover = Desk(hub_says, "world", ahead=1)
     talking = asyncio.create_task(prover.run())
     await prover.give([GameResult(lease, FAILED)], [])
     assert await prover.close(patience=20.0) == 0 and next(kinds, None) is None
@@ -184,11 +168,11 @@ async def test_a_run_is_over_when_its_folder_says_so(tmp_path, monkeypatch, full
         await give(desk, "world", GameResult(lease, FAILED))
         desk.note_time()
         assert not desk.over and not (tmp_path / files.OVER).exists()
-        assert not (await desk.answer(encode(TakeGames("world", 1)))).over
+        assert not (await ask(desk, TakeGames("world", 1))).over
         disk.clear()
         desk.note_time()
         assert desk.over and (tmp_path / files.OVER).exists()
-        assert (await desk.answer(encode(GetHubStatus()))).over
+        assert (await ask(desk, GetHubStatus())).over
 
 
 async def test_an_idle_hub_that_was_taken_over_writes_nothing_and_ends(tmp_path):

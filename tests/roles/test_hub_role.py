@@ -9,35 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from leanfleet.config import parse
 from leanfleet.lean.transport import ServerBusy
 from leanfleet.messages import (
     GameOutcome,
     GameResult,
     GiveGames,
-    Offers,
     SignOfLife,
     TakeGames,
-    encode,
 )
 from leanfleet.rl import hub as hubs
-from leanfleet.rl.config import RunConfig
 from leanfleet.rl.hub import accounts
-from leanfleet.rl.tickets import Tickets, bare
-from leanfleet.roles.hub import Reception
+from leanfleet.rl.tickets import bare
 from leanfleet.roles.watching import audit_of_status
 
 sys.path.append(str(Path(__file__).parent.parent / "rl"))
 
 from hub_support import started
+from reception_support import ask, taken
+from reception_support import reception as reception_of
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = "name: t\nlearner: {start: nowhere}\nuntil: {minutes: 5}\nhub: {lease_seconds: 50}"
-
-
-class NoBoard:
-    def finished(self, game, result): ...
-    def write(self, status): ...
 
 
 @pytest.fixture(autouse=True)
@@ -46,19 +37,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(hubs, "JUDGE_PAUSE", 0.001)
 
 
-def reception(hub, folder) -> Reception:
-    config = parse(RunConfig, CONFIG, "t.yaml")
-    return Reception(config, folder, hub, 1, NoBoard(), Tickets(b"of the run"))
-
-
-async def ask(desk: Reception, message):
-    return await desk.answer(encode(message))
-
-
-async def taken(desk: Reception, worker: str, count: int) -> list[str]:
-    reply = await ask(desk, TakeGames(worker, count))
-    assert isinstance(reply, Offers)
-    return [offer.lease for offer in reply.games]
+def reception(hub, folder):
+    return reception_of(hub, folder, until="{minutes: 5}")
 
 
 async def test_a_prover_that_is_started_again_frees_what_its_dead_self_held(tmp_path):

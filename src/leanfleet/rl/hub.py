@@ -258,7 +258,11 @@ class Hub:
         find no room among those that wait for their verdicts, and while no Lean says whether a
         statement elaborates that a result says does not."""
         self._healthy()
-        leases, results = tuple(leases), [await self._checked(each) for each in results]
+        leases = tuple(leases)
+        results = [
+            await self._checked(each) if each.outcome is GameOutcome.REFUSED else each
+            for each in results
+        ]
         told = {*(result.lease for result in results), *leases}
         # The same message twice at once: the second waits for what becomes of the first.
         while writing := {self._writing[each] for each in told if each in self._writing}:
@@ -301,7 +305,7 @@ class Hub:
         """A statement is given up for good when our own Lean refuses it, too. Where it does not, the
         machine of whoever said so is at fault."""
         game = self.ledger.games.get(result.lease)
-        if game is None or result.outcome is not GameOutcome.REFUSED or self._elaborates is None:
+        if game is None or self._elaborates is None:
             return result
         try:
             async with asyncio.timeout(ELABORATE_SECONDS):
@@ -310,13 +314,11 @@ class Hub:
             raise ServerBusy("no Lean says whether a statement elaborates", BUSY_SECONDS) from None
         if error is None:
             why = f"our Lean elaborates what its prover's does not: {result.message}"
-        elif error.kind.is_machine:
-            why = f"{error.kind}: {error.message}"
         else:
-            return msgspec.structs.replace(
-                result, message=f"{error.kind}: {error.message}"[:MAX_WHY]
-            )
-        return msgspec.structs.replace(result, outcome=GameOutcome.ERROR, message=why[:MAX_WHY])
+            why = f"{error.kind}: {error.message}"
+        refused = error is not None and not error.kind.is_machine
+        outcome = GameOutcome.REFUSED if refused else GameOutcome.ERROR
+        return msgspec.structs.replace(result, outcome=outcome, message=why[:MAX_WHY])
 
     def _fitting(self, result: GameResult) -> GameResult:
         """Without closed goals that are known already, or can't be judged: they are no part of the

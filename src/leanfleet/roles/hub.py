@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -21,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hpc.commit import GroupCommit
-from hpc.files import read_json
+from hpc.files import read_json, write_whole
 from hpc.journal import Journal, Stale
 from hpc.leases import Leases
 from hpc.snapshots import Snapshots, resume
@@ -457,12 +456,8 @@ async def status(folder: Path, seconds: float = 3.0) -> HubStatus:
 
 def _write(path: Path, value: dict[str, object]) -> bool:
     """As a whole or not at all: False; it is tried again a second later."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(value) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(value).encode() + b"\n", sync=False)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True
