@@ -19,7 +19,7 @@ const nameOf = (table, number) => Object.keys(table).find(key => table[key] === 
 function probe(lean) {
   const { objects, exports } = lean;
   const monad = new Monad(lean);
-  const none = { tactics: [], terms: [], commands: [], options: [], headerOptions: [], attributes: [], configIdents: [] };
+  const none = { tactics: [], terms: [], commands: [], options: [], headerOptions: [], attributes: [], trustedIdents: [], configIdents: [] };
   const syntax = new Syntax(lean, none), theorems = new Theorems(lean, monad, syntax), goals = new Goals(lean, monad, syntax);
   const base = lean.base(['Init']);
 

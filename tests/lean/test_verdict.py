@@ -43,6 +43,7 @@ async def open_judge(registry_lean):
     rules = msgspec.structs.replace(
         rules.extended([*kinds, f"{term}sorry"]),
         options=(*rules.options, "debug.skipKernelTC", "Elab.async", "maxHeartbeats"),
+        trustedIdents=(),
         configIdents=(),
         configKinds=(*rules.configKinds, f"{term}app"),
     )

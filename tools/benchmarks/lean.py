@@ -10,6 +10,10 @@ server adds is the time outside Lean, by Lean's own clock.
 Two processes take two cores; on a machine that has no third one, server and client take their time
 from Lean. So the two are measured a second time, where the system can pin processes, on one core,
 with server and client on another: what is lost then is Lean's waiting, and not a core.
+
+What a step asked alone costs more is set beside the least that any process behind authenticated sockets
+costs: bare ones that echo, asked as seldom, each time when Lean has just worked. Sockets and an
+interpreter that rest for milliseconds are several times slower than in a tight loop.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import zmq
 
-from benchmarks import Options, Row, row
+from benchmarks import Options, Row, row, wire
+from hpc.wire import create_keys, load_keys
 from leanfleet import eventloop
 from leanfleet.lean.client import Handle, LeanClient, StepResult
 from leanfleet.lean.registry import RegistryLean, RegistryOptions, command_line, first_line
@@ -43,9 +49,11 @@ from leanfleet.messages import LeanError, Theorem
 STARTS = 7
 READY_LIMIT_SECONDS = 3.0
 SEARCHES = 8  # at once, for two processes
-WARM_UP_PASSES = 2  # over the statements
-LEAST_PASSES = 6  # with fewer, little of the time has work for all
+WARM_UP_PASSES = 3  # over the statements
+PASSES = 6  # with fewer, little of the time has work for all
 _ROUNDS = 3
+_PAIRS = 2  # of rates, with the same processes
+_SECONDS_A_CAST = 8.0  # of `seconds`, for each set of processes
 LIMIT_ADDED_MS = 0.5
 CAN_PIN = hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
 _HEARTBEATS, _SECONDS = 20_000, 10.0
@@ -98,6 +106,8 @@ class _Rate:
 K = 8  # tactics of one expansion
 EXPANSION = f"up to {K} asked together"
 SINGLE = "one at a time"
+TWO = "two processes"
+PINNED = "two processes on one core, the server on another"
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,10 @@ class _Sample:
     bare: float
     ours_outside: float
     bare_outside: float
+
+    @property
+    def added(self) -> float:
+        return self.ours_outside - self.bare_outside
 
 
 def run(options: Options) -> list[Row]:
@@ -132,6 +146,7 @@ def run(options: Options) -> list[Row]:
     ]
     each = options.seconds / _ROUNDS / 2
     rows += _steps(paths, each)
+    rows += _rates(paths, max(_ROUNDS, round(options.seconds / _SECONDS_A_CAST)))
     return rows
 
 
@@ -146,52 +161,71 @@ async def _start(paths: RegistryPaths) -> float:
 
 def _steps(paths: RegistryPaths, seconds: float) -> list[Row]:
     served: dict[str, list[_Sample]] = {EXPANSION: [], SINGLE: []}
-    bare_rate, served_rate = [], []
-    bare_pinned, served_pinned = [], []
-    with contextlib.ExitStack() as stack:
-        pipes = [stack.enter_context(Pipe(paths)) for _ in range(2)]
-        with _server(1) as one, _server(2) as two:
-            for each in (one, two):
-                eventloop.run(_throughput(each, WARM_UP_PASSES))
-            _bare_throughput(pipes, 2 * WARM_UP_PASSES)
-            began = time.perf_counter()
-            _bare_throughput(pipes, 1)
-            passes = max(LEAST_PASSES, round(seconds / (time.perf_counter() - began)))
-            for _ in range(_ROUNDS):
-                for case, samples in served.items():
-                    together = case == EXPANSION
-                    samples += eventloop.run(_latency(one, pipes[0], seconds, together))
-                bare_rate.append(_bare_throughput(pipes, passes))
-                served_rate.append(eventloop.run(_throughput(two, passes)))
-                if not CAN_PIN:
-                    continue
-                with _on_one_core([*_lean_processes(two), *(p.process.pid for p in pipes)]):
-                    bare_pinned.append(_bare_throughput(pipes, LEAST_PASSES))
-                    served_pinned.append(eventloop.run(_throughput(two, LEAST_PASSES)))
-    cases = {"two processes": (served_rate, bare_rate)}
-    if CAN_PIN:
-        cases["two processes on one core, the server on another"] = served_pinned, bare_pinned
+    echoes: list[float] = []
+    with Pipe(paths) as pipe, _server(1) as server, _sockets() as sockets:
+        eventloop.run(_throughput(server, WARM_UP_PASSES))
+        _bare_throughput([pipe], WARM_UP_PASSES)
+        for _ in range(_ROUNDS):
+            for case, samples in served.items():
+                together = case == EXPANSION
+                samples += eventloop.run(_latency(server, pipe, seconds, together))
+            echoes += _echoes(sockets, pipe, seconds / 2)
     return [
         *(line for case, samples in served.items() for line in _added(case, samples)),
-        *(
-            row(
-                "lean",
-                f"{case}, {SEARCHES} searches",
-                "steps/s",
-                ours,
-                "two bare processes",
-                bare,
-                higher_is_better=True,
-            )
-            for case, (ours, bare) in cases.items()
+        row(
+            "lean",
+            f"added by the server to a step, {SINGLE}, beside sockets",
+            "ms",
+            [sample.added for sample in served[SINGLE]],
+            wire.PEER + ", an echo after each step",
+            echoes,
+            higher_is_better=False,
         ),
     ]
 
 
+def _rates(paths: RegistryPaths, casts: int) -> list[Row]:
+    """Steps per second, of `casts` sets of processes: two that do the same differ by some percent, for
+    as long as they live."""
+    both: dict[str, tuple[list[float], list[float]]] = {TWO: ([], []), PINNED: ([], [])}
+    for cast in range(casts):
+        with Pipe(paths) as one, Pipe(paths) as other, _server(2) as server:
+            pipes = [one, other]
+            eventloop.run(_throughput(server, WARM_UP_PASSES))
+            _bare_throughput(pipes, WARM_UP_PASSES)
+            for _ in range(_PAIRS):
+                _pair(both[TWO], server, pipes)
+            if CAN_PIN and cast < _ROUNDS:
+                with _on_one_core([*_lean_processes(server), *(p.process.pid for p in pipes)]):
+                    _pair(both[PINNED], server, pipes)
+    return [
+        row(
+            "lean",
+            f"{case}, {SEARCHES} searches",
+            "steps/s",
+            ours,
+            "two bare processes",
+            bare,
+            higher_is_better=True,
+        )
+        for case, (ours, bare) in both.items()
+        if ours
+    ]
+
+
+def _pair(rates: tuple[list[float], list[float]], server: _Served, pipes: list[Pipe]) -> None:
+    """A rate more of ours and of the bare ones, in turns the first."""
+    ours, bare = rates
+    if len(ours) % 2:
+        ours.append(eventloop.run(_throughput(server, PASSES)))
+    bare.append(_bare_throughput(pipes, PASSES))
+    if len(ours) < len(bare):
+        ours.append(eventloop.run(_throughput(server, PASSES)))
+
+
 def _added(case: str, samples: list[_Sample]) -> list[Row]:
     """The step's time beside the bare process's, and what the server adds beside its limit."""
-    added = [sample.ours_outside - sample.bare_outside for sample in samples]
-    low, median, high = statistics.quantiles(added, n=4)
+    low, median, high = statistics.quantiles([sample.added for sample in samples], n=4)
     ours, bare = [sample.ours for sample in samples], [sample.bare for sample in samples]
     limit = LIMIT_ADDED_MS
     return [
@@ -279,6 +313,35 @@ def _bare_throughput(pipes: list[Pipe], passes: int) -> float:
     for thread in threads:
         thread.join(timeout=600)
     return rate.per_second
+
+
+@contextlib.contextmanager
+def _sockets() -> Iterator[zmq.Socket]:
+    """Bare ones with keys, to a process that sends back what it gets."""
+    with tempfile.TemporaryDirectory() as folder:
+        create_keys(f"{folder}/keys")
+        with wire.serving("bare", f"{folder}/keys") as endpoint:
+            context, dealer = wire.bare_client(endpoint, load_keys(f"{folder}/keys"))
+            try:
+                yield dealer
+            finally:
+                context.destroy(linger=0)
+
+
+def _echoes(sockets: zmq.Socket, pipe: Pipe, seconds: float) -> list[float]:
+    """ms of a round trip after each step of the bare process: as seldom as Lean is asked."""
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for statement in STATEMENTS:
+            state = pipe.open(statement)
+            left = [state]
+            for tactic in STEPS:
+                left += pipe.step(state, tactic)
+                began = time.perf_counter()
+                wire.bare_round_trip(sockets)
+                times.append(1000 * (time.perf_counter() - began))
+            pipe.ask("forget", states=left)
+    return times
 
 
 # --- ours -------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def run(options: Options) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         create_keys(f"{folder}/keys")
         keys = load_keys(f"{folder}/keys")
-        with _server("wire", f"{folder}/keys") as ours, _server("bare", f"{folder}/keys") as bare:
+        with serving("wire", f"{folder}/keys") as ours, serving("bare", f"{folder}/keys") as bare:
             figures = eventloop.run(_measure(ours, bare, keys, each))
     return [
         row(
@@ -65,14 +65,11 @@ async def _measure(
     """Alternating rounds: a drift of the machine touches both alike."""
     figures: dict[tuple[str, str], list[float]] = {}
     client = WireClient(ours, client_keys=keys.client, server_public=keys.server_public)
-    context = zmq.Context()
-    dealer = context.socket(zmq.DEALER)
-    _secure(dealer, keys)
-    dealer.connect(bare)
+    context, dealer = bare_client(bare, keys)
     try:
         await asyncio.gather(*(client.request(PAYLOAD, seconds=30) for _ in range(_WARM_UP)))
         for _ in range(_WARM_UP):
-            _bare_round_trip(dealer)
+            bare_round_trip(dealer)
         for _ in range(_ROUNDS):
             for key, figure in (
                 (("wire", "many"), await _throughput(client, seconds)),
@@ -111,13 +108,18 @@ async def _latency(client: WireClient, seconds: float) -> float:
     return 1000 * statistics.median(times)
 
 
-def _secure(dealer: zmq.Socket, keys: RunKeys) -> None:
+def bare_client(endpoint: str, keys: RunKeys) -> tuple[zmq.Context, zmq.Socket]:
+    """The peer's client; end it by `context.destroy(linger=0)`."""
+    context = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
     dealer.curve_publickey, dealer.curve_secretkey = keys.client.public, keys.client.secret
     dealer.curve_serverkey = keys.server_public
     dealer.setsockopt(zmq.RCVTIMEO, 30_000)
+    dealer.connect(endpoint)
+    return context, dealer
 
 
-def _bare_round_trip(dealer: zmq.Socket) -> None:
+def bare_round_trip(dealer: zmq.Socket) -> None:
     dealer.send(PAYLOAD)
     assert dealer.recv() == PAYLOAD
 
@@ -139,7 +141,7 @@ def _bare_throughput(dealer: zmq.Socket, seconds: float) -> float:
 def _bare_latency(dealer: zmq.Socket, seconds: float) -> float:
     times, end = [], time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
-        _bare_round_trip(dealer)
+        bare_round_trip(dealer)
         times.append(time.perf_counter() - began)
     return 1000 * statistics.median(times)
 
@@ -148,8 +150,8 @@ def _bare_latency(dealer: zmq.Socket, seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def _server(kind: str, keys_folder: str) -> Iterator[str]:
-    """Run `kind` of server in another process; its endpoint."""
+def serving(kind: str, keys_folder: str) -> Iterator[str]:
+    """Run `kind` of server, `wire` or `bare`, in another process; its endpoint."""
     process = subprocess.Popen(
         [sys.executable, "-c", _MAIN, sys.path[0], kind, keys_folder],
         stdin=subprocess.PIPE,

@@ -19,8 +19,9 @@ import msgspec
 
 class Rules(msgspec.Struct, frozen=True):
     """The table. An entry of `options` may be `name=value` (settable to that value only) or
-    `name<=number`. `configKinds`: what a tactic's configuration may consist of; `configCalls`:
-    constructors that may be applied there, as in `(occs := .pos [1])`."""
+    `name<=number`. `trustedIdents`: words that headers and statements may not hold, since what they
+    name is run as tactics that nobody judged. `configKinds`: what a tactic's configuration may
+    consist of; `configCalls`: constructors that may be applied there, as in `(occs := .pos [1])`."""
 
     about: str
     version: int
@@ -30,6 +31,7 @@ class Rules(msgspec.Struct, frozen=True):
     options: tuple[str, ...]
     headerOptions: tuple[str, ...]
     attributes: tuple[str, ...]
+    trustedIdents: tuple[str, ...]
     configIdents: tuple[str, ...]
     configKinds: tuple[str, ...]
     configCalls: tuple[str, ...]

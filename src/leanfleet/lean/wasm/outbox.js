@@ -1,7 +1,8 @@
 'use strict';
 // Replies on their way to stdout. One waits while the next request is here already: to wake the
-// reader costs more than many a tactic does. The watchdog's thread sends what waits, so that no
-// reply is late by more than its pause, and one that hangs or kills the process keeps only its own.
+// reader costs more than many a tactic does, the more so where it takes the core from Lean. The
+// watchdog's thread sends what has waited for a quarter of a second, so that a tactic that hangs keeps
+// only its own. What waits when the process dies is lost: the server asks for it again, one by one.
 
 const fs = require('node:fs');
 
@@ -29,8 +30,10 @@ class Outbox {
     });
   }
 
+  get waiting() { return Atomics.load(this.words, LENGTH) > 0; }
+
   /** All that waits. */
-  send() { if (Atomics.load(this.words, LENGTH)) this.locked(() => this.flush()); }
+  send() { if (this.waiting) this.locked(() => this.flush()); }
 
   // --- inside, under the lock ---
 

@@ -15,17 +15,17 @@ class Syntax {
   /**
    * @param {Lean} lean
    * @param {object} rules {tactics, terms, commands: kinds; options: settable options;
-   *   attributes; configKinds: what a tactic's configuration may consist of; configCalls:
+   *   attributes; trustedIdents: identifiers refused in headers and statements; configKinds: what a tactic's configuration may consist of; configCalls:
    *   constructors that may be applied there, as in `.pos [1]`; configIdents: identifiers refused there}
    */
   constructor(lean, rules) {
     this.lean = lean;
     this.objects = lean.objects;
-    this.proofKinds = new Set([...rules.tactics, ...rules.terms]);
-    this.statementKinds = new Set([...this.proofKinds, ...STATEMENT]);
-    this.headerKinds = new Set([...this.proofKinds, ...rules.commands]);
-    this.options = optionTable(rules.options);
-    this.headerOptions = optionTable([...rules.options, ...rules.headerOptions]);
+    const kinds = [...rules.tactics, ...rules.terms], idents = new Set(rules.trustedIdents);
+    const options = optionTable(rules.options), headerOptions = optionTable([...rules.options, ...rules.headerOptions]);
+    this.proof = { kinds: new Set(kinds), options, idents: new Set() };
+    this.statement = { kinds: new Set([...kinds, ...STATEMENT]), options, idents };
+    this.header = { kinds: new Set([...kinds, ...rules.commands]), options: headerOptions, idents };
     this.attributes = new Set(rules.attributes);
     this.configKinds = new Set(rules.configKinds);
     this.configCalls = new Set(rules.configCalls);
@@ -72,30 +72,33 @@ class Syntax {
    * Why a proof's syntax may not run: a sentence, or undefined when every kind in it is allowed.
    * `own` are kinds that the trusted header itself declared (its notations).
    */
-  forbiddenInProof(syntax, own) { return this.forbidden(syntax, this.proofKinds, this.options, own, false); }
+  forbiddenInProof(syntax, own) { return this.forbidden(syntax, this.proof, own, false); }
 
   /** The same for a theorem's name and signature: they are elaborated in the process that judges, too. */
-  forbiddenInStatement(syntax, own) { return this.forbidden(syntax, this.statementKinds, this.options, own, false); }
+  forbiddenInStatement(syntax, own) { return this.forbidden(syntax, this.statement, own, false); }
 
   /** The same for a command of a header. */
-  forbiddenInHeader(syntax, own) { return this.forbidden(syntax, this.headerKinds, this.headerOptions, own, false); }
+  forbiddenInHeader(syntax, own) { return this.forbidden(syntax, this.header, own, false); }
 
-  forbidden(syntax, kinds, options, own, inConfig) {
+  /** @param where what is allowed there: {kinds, options, idents: refused} */
+  forbidden(syntax, where, own, inConfig) {
     if (this.isIdent(syntax)) {
-      if (!inConfig) return undefined;
-      const word = this.identText(syntax).split('.').find(part => this.configWords.has(part));
-      return word && `the option \`${word}\` of a tactic is not allowed`;
+      const parts = inConfig || where.idents.size ? this.identText(syntax).split('.') : [];
+      const word = parts.find(part => where.idents.has(part));
+      if (word) return `\`${word}\` is not allowed: what it names would run as tactics; write (h : p := by …)`;
+      const option = inConfig && parts.find(part => this.configWords.has(part));
+      return option ? `the option \`${option}\` of a tactic is not allowed` : undefined;
     }
     if (!this.isNode(syntax)) return undefined;
     const kind = this.kind(syntax);
-    if (!NEUTRAL.has(kind) && !kinds.has(kind) && !(own && own.has(kind, this.objects.field(syntax, 1)))) {
+    if (!NEUTRAL.has(kind) && !where.kinds.has(kind) && !(own && own.has(kind, this.objects.field(syntax, 1)))) {
       return kind.endsWith('antiquot') ? 'antiquotations are not allowed' : `syntax \`${kind}\` is not on the allow-list`;
     }
     const configured = inConfig || CONFIGURATION.has(kind);
-    const special = this.specialRule(kind, syntax, options, configured);
+    const special = this.specialRule(kind, syntax, where.options, configured);
     if (special) return special;
     for (const child of this.args(syntax)) {
-      const reason = this.forbidden(child, kinds, options, own, configured);
+      const reason = this.forbidden(child, where, own, configured);
       if (reason) return reason;
     }
     return undefined;

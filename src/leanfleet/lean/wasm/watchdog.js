@@ -18,6 +18,7 @@ const DEADLINE = 0, MOST_BYTES = 1, DOUBLES = 2;
 const IDLE = 0, ARMED = 1, FIRING = 2, FIRED = 3;
 const TIMEOUT = 1, MEMORY = 2;
 const POLL_MS = 20;
+const LATE_MS = 250; // for longer than this no reply waits for those behind it
 const UNSET = 1, SET = 3; // boxed Bool in the token's reference
 
 class Watchdog {
@@ -66,9 +67,10 @@ class Watchdog {
 function watch({ shared, memory, slot, replies }) {
   const outbox = new Outbox(replies);
   const control = new Int32Array(shared, 0, WORDS), limits = new Float64Array(shared, 4 * WORDS, DOUBLES);
-  let idleSince = 0;
+  let idleSince = 0, emptyAt = 0;
   for (;;) {
     const now = performance.timeOrigin + performance.now();
+    if (!outbox.waiting) emptyAt = now;
     if (Atomics.load(control, STATE) === ARMED) {
       idleSince = now;
       const tooLarge = memory.buffer.byteLength > limits[MOST_BYTES];
@@ -78,7 +80,10 @@ function watch({ shared, memory, slot, replies }) {
         Atomics.store(control, STATE, FIRED);
         Atomics.notify(control, STATE);
       }
-      outbox.send();
+      if (now - emptyAt >= LATE_MS) {
+        outbox.send();
+        emptyAt = now;
+      }
       Atomics.wait(control, SLEEPING, 0, POLL_MS); // nobody notifies this slot: a plain sleep
     } else if (now - idleSince < 1000) {
       Atomics.wait(control, SLEEPING, 0, POLL_MS);
