@@ -26,6 +26,13 @@ class Tactic:
     def nasty(self) -> bool:
         return self.expected is not None
 
+    @property
+    def stops(self) -> frozenset[ErrorKind | None]:
+        """What may stop it in a process that has worked: of memory and stack, which runs out first rests
+        on how large the heap has grown."""
+        machine = {ErrorKind.MEMORY, ErrorKind.CRASH}
+        return frozenset(machine if self.expected in machine else {self.expected})
+
 
 def _theorem(name: str, rest: str, header: str = "") -> Theorem:
     return Theorem(name=name, statement=f"theorem {name} {rest}", header=header)
