@@ -15,8 +15,9 @@ class Syntax {
   /**
    * @param {Lean} lean
    * @param {object} rules {tactics, terms, commands: kinds; options: settable options;
-   *   attributes; trustedIdents: identifiers refused in headers and statements; configKinds: what a tactic's configuration may consist of; configCalls:
-   *   constructors that may be applied there, as in `.pos [1]`; configIdents: identifiers refused there}
+   *   attributes; trustedIdents: identifiers refused in headers and statements; configKinds: what a
+   *   tactic's configuration may consist of; configCalls: constructors that may be applied there, as in
+   *   `.pos [1]`; configIdents: identifiers refused there}
    */
   constructor(lean, rules) {
     this.lean = lean;
