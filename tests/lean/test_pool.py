@@ -203,9 +203,27 @@ async def test_a_caller_that_leaves_the_queue_costs_nothing(started, world):
     first = asyncio.create_task(at(pool, process, state.id, "slow 0.05"))
     second = asyncio.create_task(at(pool, process, state.id, "left"))
     await asyncio.sleep(0.01)
+    assert pool.queued == 1
     second.cancel()
+    await asyncio.sleep(0)
+    assert pool.queued == 0
     await first
     assert "left" not in world.processes[0].log and pool.queued == 0
+
+
+async def test_a_caller_that_leaves_as_its_answer_comes_loses_only_the_result(started, world):
+    pool = await started(options())
+    process, state = await pool.run(opening())
+    call = asyncio.create_task(at(pool, process, state.id, "left"))
+    lean = world.processes[0]
+    while "left" not in lean.log:
+        await asyncio.sleep(0)
+    assert not call.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: lean.forgotten == 1, "the state that nobody got is freed")
+    assert process.states == 1
 
 
 async def test_a_caller_that_leaves_during_its_turn_loses_only_the_result(started, world):
@@ -323,3 +341,19 @@ async def test_forgotten_states_are_freed_many_at_a_time(started, world):
     lean = world.processes[0]
     await until(lambda: lean.forgotten == 10, "all are freed")
     assert lean.log.count("forget") == 1 and process.states == 1
+
+
+async def test_a_process_that_dies_of_freeing_costs_no_call(started, world):
+    pool = await started(options(search=2))
+    process, state = await pool.run(opening())
+    step = await at(pool, process, state.id, "split 100")
+    lean = world.processes[process.serial - 1]
+
+    async def dying(states):
+        lean.die()
+
+    lean.forget = dying
+    pool.discard((process.serial, group.id) for group in step.groups)
+    moved, reply = await pool.run(opening(), places={process.serial: state.id})
+    assert moved is not process and reply.goals
+    assert pool.restarts["crash"] == 1

@@ -296,13 +296,19 @@ async def test_the_tactics_that_a_client_no_longer_waits_for_are_not_run():
         assert "right" not in desk.world.processes[0].log
 
 
-async def test_opening_for_a_client_that_is_gone_leaves_nothing():
+@pytest.mark.parametrize(("rounds", "opened"), [(1, False), (2, True)])
+async def test_opening_for_a_client_that_is_gone_leaves_nothing(rounds, opened):
+    """Gone before its turn, and with the answer on its way."""
     async with made(search=1) as desk:
+        lean = desk.world.processes[0]
         opening = asyncio.create_task(desk.open())
-        await asyncio.sleep(0)  # its turn has come
+        for _ in range(rounds):
+            await asyncio.sleep(0)
         opening.cancel()
         await asyncio.wait([opening])
-        await desk.until(lambda: desk.world.processes[0].forgotten == 1)
+        assert opening.cancelled()
+        await desk.until(lambda: lean.forgotten == opened)
+        assert ("open t" in lean.log) is opened
         assert desk.sessions.nodes == 0 and desk.retained() == 0
 
 

@@ -1,10 +1,10 @@
 """One Lean process in the pool: turns in order, the clock's last word, counts, retirement.
 
-A driver answers one call at a time, so whoever wants the process waits for a turn. Three things
-stop a call, in this order: heartbeats inside Lean, the driver's own cancel after `Limits.seconds`,
-and, `grace_seconds` later, this file, which gives the process up. A process is *retired* at once
-after a fatal reply, a death or a missed deadline, and *draining* (no new work, queued work still
-runs) when it has grown too large or too old.
+A driver answers one call at a time, so whoever wants the process waits for a turn; one task per
+process gives the turns. Three things stop a call, in this order: heartbeats inside Lean, the
+driver's own cancel after `Limits.seconds`, and, `grace_seconds` later, this file, which gives the
+process up. A process is *retired* at once after a fatal reply, a death or a missed deadline, and
+*draining* (no new work, queued work still runs) when it has grown too large or too old.
 
 This file refuses to know sessions, paths and placement, and never starts another process.
 """
@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -34,6 +35,7 @@ from leanfleet.messages import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Work = Callable[["LeanProcess"], Awaitable[T]]
 
 FORGET_AT_ONCE = 64  # states to free that make the next turn free them first
 FORGET_AFTER_SECONDS = 0.05  # of idleness, fewer are freed too
@@ -81,7 +83,6 @@ class LeanProcess:
         self.role = role
         self.serial = serial
         self.options = options
-        self.waiting = 0  # calls that wait for a turn
         self.steps = 0
         self.rss_bytes = 0
         self.mean_seconds = 0.01  # of a turn, moving
@@ -89,8 +90,10 @@ class LeanProcess:
         self.draining = ""  # the reason, once it takes no new work
         self.retired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._resident = resident
-        self._turn = asyncio.Lock()  # first come, first served
-        self._abandoned = False  # whoever asked for the turn that runs is gone
+        self._asked: OrderedDict[asyncio.Future, Work] = OrderedDict()  # first come, first served
+        self._running: asyncio.Future | None = None  # of the work whose turn it is
+        self._worker: asyncio.Task | None = None  # gives the turns, from the first one asked for
+        self._pause: asyncio.Future[None] | None = None  # of the worker, while nothing is asked
         self._held: set[int] = set()  # ids of the states that the driver keeps
         self._garbage: set[int] = set()  # those of them that it may free
         self._headers: dict[str, None] = {}
@@ -108,9 +111,14 @@ class LeanProcess:
         return not self.draining and not self.retired.done()
 
     @property
+    def waiting(self) -> int:
+        """Calls that wait for a turn: all but the one that has it or is about to."""
+        return max(self.queue - 1, 0)
+
+    @property
     def queue(self) -> int:
         """Calls that wait or run."""
-        return self.waiting + self._turn.locked()
+        return len(self._asked) + (self._running is not None)
 
     @property
     def states(self) -> int:
@@ -122,7 +130,7 @@ class LeanProcess:
 
     def status(self) -> ProcessStatus:
         pid = self.environment.pid
-        state = "dead" if self.retired.done() else "busy" if self._turn.locked() else "idle"
+        state = "dead" if self.retired.done() else "busy" if self._running else "idle"
         return ProcessStatus(
             role=self.role,
             pid=pid or 0,
@@ -136,60 +144,103 @@ class LeanProcess:
 
     # --- turns ----------------------------------------------------------------------------------
 
-    async def turn(self, work: Callable[[LeanProcess], Awaitable[T]]) -> T:
+    async def turn(self, work: Work[T]) -> T:
         """Runs `work(self)` alone on this process, after those who asked before.
 
         Cancelled while it waits: nothing happens. Cancelled while it runs: the work is finished,
         as a driver can't be left in the middle of a call, and its states are dropped.
         Raises ProcessGone when the process is retired before the turn comes.
         """
-        self.waiting += 1
+        answer = self._ask(work)
         try:
-            await self._turn.acquire()
-        finally:
-            self.waiting -= 1
-        if self.retired.done() or not self.environment.alive:
-            self._retire("crash")
-            self._turn.release()
-            raise ProcessGone(self.retired.result())
-        task = asyncio.create_task(self._run(work))
-        try:
-            return await asyncio.shield(task)
+            return await answer
         except asyncio.CancelledError:
-            self._abandoned = not task.done()
-            task.add_done_callback(self._drop_result)
+            if answer in self._asked:
+                del self._asked[answer]
+            elif not answer.cancelled():  # answered at the moment of the cancel
+                self._drop(answer.exception() or answer.result())
             raise
 
-    async def _run(self, work: Callable[[LeanProcess], Awaitable[T]]) -> T:
-        began = time.monotonic()
-        self._abandoned = False
+    def _ask(self, work: Work[T]) -> asyncio.Future[T]:
+        """Puts the work at the end of the queue. Its answer comes, or ProcessGone."""
+        answer = asyncio.get_running_loop().create_future()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._give_turns(), name=f"Lean {self.serial}")
+        if self._worker.done():
+            answer.set_exception(ProcessGone(self.retired.result()))
+        else:
+            self._asked[answer] = work
+            self._wake()
+        return answer
+
+    def _wake(self) -> None:
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
+
+    async def _give_turns(self) -> None:
+        """Until the process is retired: then the work that still waits is another process's."""
         try:
-            if len(self._garbage) >= FORGET_AT_ONCE:
-                await self._free_garbage()
-            return await work(self)
+            while not self.retired.done():
+                if not self._asked:
+                    await self._rest()
+                elif not self.environment.alive:
+                    self._retire("crash")
+                elif len(self._garbage) >= FORGET_AT_ONCE:
+                    await self._free_garbage()  # a driver that dies of it costs no call
+                else:
+                    answer, work = self._asked.popitem(last=False)
+                    if not answer.done():
+                        await self._run(work, answer)
         finally:
+            self._retire("closed")  # for whatever reason it ends: no call may wait for ever
+            for answer in self._asked:
+                if not answer.done():
+                    answer.set_exception(ProcessGone(self.retired.result()))
+            self._asked.clear()
+
+    async def _rest(self) -> None:
+        """Between two turns while nobody waits for one."""
+        if self.draining:
+            self._retire(self.draining)
+            return
+        if self._garbage:
+            self._free_when_idle()
+        self._pause = asyncio.get_running_loop().create_future()
+        await self._pause
+
+    async def _run(self, work: Work[T], answer: asyncio.Future[T]) -> None:
+        began = time.monotonic()
+        self._running = answer
+        try:
+            result = await work(self)
+        except Exception as error:
+            if answer.done():
+                self._drop(error)
+            else:
+                answer.set_exception(error)
+        else:
+            if answer.done():
+                self._drop(result)
+            else:
+                answer.set_result(result)
+        finally:
+            answer.cancel()  # where this task itself was cancelled; else it is answered
+            self._running = None
             seconds = time.monotonic() - began
             self.busy_seconds += seconds
             self.mean_seconds += 0.05 * (seconds - self.mean_seconds)
-            self._turn.release()
-            self._after_turn()
 
-    def _after_turn(self) -> None:
-        if self.draining and not self.waiting:
-            self._retire(self.draining)
-        elif self._garbage:
-            self._free_when_idle()
+    @property
+    def _abandoned(self) -> bool:
+        """Whoever asked for the turn that runs is gone."""
+        return self._running is not None and self._running.done()
 
-    def _drop_result(self, task: asyncio.Task) -> None:
+    def _drop(self, result: object) -> None:
         """Frees the states of a step whose asker is gone."""
-        if task.cancelled():
+        if isinstance(result, BaseException):
+            log.error("abandoned work on a Lean process failed", exc_info=result)
             return
-        if (error := task.exception()) is not None:
-            log.error("abandoned work on a Lean process failed", exc_info=error)
-            return
-        result = task.result()
-        steps = result if isinstance(result, list) else [result]
-        for step in steps:
+        for step in result if isinstance(result, list) else [result]:
             if isinstance(step, Step):
                 self.discard(group.id for group in step.groups)
 
@@ -306,7 +357,7 @@ class LeanProcess:
     def discard(self, states: Iterable[int]) -> None:
         """States that nobody needs any more. They are freed soon, many at a time."""
         self._garbage.update(self._held.intersection(states))
-        if self._garbage and not self._turn.locked():
+        if self._garbage and self._running is None:
             self._free_when_idle()
 
     def _free_when_idle(self) -> None:
@@ -317,12 +368,11 @@ class LeanProcess:
     def _idle_flush(self) -> None:
         self._flush_timer = None
         if not self.queue and not self.retired.done():  # else: the next turn's end comes back here
-            task = asyncio.create_task(self.turn(LeanProcess._free_garbage))
-            task.add_done_callback(self._flush_done)
+            self._ask(LeanProcess._free_garbage).add_done_callback(self._flush_done)
 
-    def _flush_done(self, task: asyncio.Task) -> None:
-        if not task.cancelled() and not isinstance(task.exception(), ProcessGone | None):
-            log.error("freeing states failed", exc_info=task.exception())
+    def _flush_done(self, answer: asyncio.Future[None]) -> None:
+        if not answer.cancelled() and not isinstance(answer.exception(), ProcessGone | None):
+            log.error("freeing states failed", exc_info=answer.exception())
 
     async def _free_garbage(self) -> None:
         states = sorted(self._garbage)
@@ -341,6 +391,7 @@ class LeanProcess:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
+        self._wake()
 
     async def close(self) -> None:
         """Retires it and ends the driver. A driver that won't end within the grace is reported."""
