@@ -376,7 +376,8 @@ def _on_one_core(pids: Sequence[int]) -> Iterator[None]:
 def _pin(pids: Iterable[int], cores: set[int]) -> None:
     for pid in pids:
         for thread in psutil.Process(pid).threads():
-            os.sched_setaffinity(thread.id, cores)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since the listing
+                os.sched_setaffinity(thread.id, cores)
 
 
 @contextlib.contextmanager
