@@ -61,8 +61,8 @@ class ProcessOptions:
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process; 0 where the system has no /proc or the process has ended."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return int(file.read(200).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
 
