@@ -4,7 +4,7 @@ The peer is the same Lean process on two pipes, asked in a blocking loop: no ser
 asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
 serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
-many searches at once, both at the same work, as long as there is work for all of them. What the
+many searches at once, both at the same work, which does not run out. What the
 server adds is the time outside Lean, by Lean's own clock.
 
 Two processes take two cores; on a machine that has no third one, server and client take their time
@@ -30,7 +30,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,9 @@ from leanfleet.messages import LeanError, Theorem
 STARTS = 7
 READY_LIMIT_SECONDS = 3.0
 SEARCHES = 8  # at once, for two processes
-WARM_UP_PASSES = 15  # over the statements, for each process: 5,000 steps
-PASSES_EACH = 3  # of each process; with fewer, little of the time has work for all
+WARM_UP_STEPS = 5_000  # of each process
+SETTLING_STEPS = 400
+STEPS_EACH = 1_000  # of each process, for one figure
 _ROUNDS = 3
 _PAIRS = 2  # of rates, with the same processes
 _SECONDS_A_CAST = 12.0  # of `seconds`, for each set of processes
@@ -87,21 +87,26 @@ STEPS = (
 
 
 class _Rate:
-    """Steps per second until the first search finds nothing left to do: after that processes wait, for
-    longer where more searches take turns."""
+    """Steps per second over `count` steps, from when the searches are at different places of theirs: the
+    tactics that they begin with take longer than the later ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._steps = itertools.count(1)  # safe for threads
-        self._done = 0
-        self._began = time.perf_counter()
-        self.per_second: float | None = None
+        self._began = 0.0
+        self.per_second = 0.0
 
     def step(self) -> None:
-        self._done = next(self._steps)
+        done = next(self._steps)
+        if done == SETTLING_STEPS:
+            self._began = time.perf_counter()
+        elif done == SETTLING_STEPS + self._count:
+            self.per_second = self._count / (time.perf_counter() - self._began)
 
-    def out_of_work(self) -> None:
-        if self.per_second is None:
-            self.per_second = self._done / (time.perf_counter() - self._began)
+    @property
+    def wanted(self) -> bool:
+        """There is always work for all, until the figure is there."""
+        return not self.per_second
 
 
 K = 8  # tactics of one expansion
@@ -216,20 +221,20 @@ def _rate_row(case: str, ours: Sequence[float], bare: Sequence[float], peer: str
 def _warm_up(server: _Served, pipes: list[Pipe]) -> None:
     """Until Node compiles little any more. It compiles beside the steps, on the cores that are measured:
     6 ms for each of a process's first 500 steps, 0.5 after 5,000, 0.1 after 25,000."""
-    passes = WARM_UP_PASSES * len(pipes)
-    eventloop.run(_throughput(server, passes))
-    _bare_throughput(pipes, passes)
+    steps = WARM_UP_STEPS * len(pipes)
+    eventloop.run(_throughput(server, steps))
+    _bare_throughput(pipes, steps)
 
 
 def _pair(rates: tuple[list[float], list[float]], server: _Served, pipes: list[Pipe]) -> None:
     """A rate more of ours and of the bare ones, in turns the first."""
     ours, bare = rates
-    passes = PASSES_EACH * len(pipes)
+    steps = STEPS_EACH * len(pipes)
     if len(ours) % 2:
-        ours.append(eventloop.run(_throughput(server, passes)))
-    bare.append(_bare_throughput(pipes, passes))
+        ours.append(eventloop.run(_throughput(server, steps)))
+    bare.append(_bare_throughput(pipes, steps))
     if len(ours) < len(bare):
-        ours.append(eventloop.run(_throughput(server, passes)))
+        ours.append(eventloop.run(_throughput(server, steps)))
 
 
 def _added(case: str, samples: list[_Sample]) -> list[Row]:
@@ -297,10 +302,10 @@ class Pipe:
         self.seconds += reply["seconds"]
         return [group["state"] for group in reply["ok"]["groups"]] if "ok" in reply else []
 
-    def work(self, statements: deque[str], rate: _Rate) -> None:
-        """A search of each statement, until none is left."""
-        while statements:
-            root = self.open(statements.popleft())
+    def work(self, statements: Iterator[str], rate: _Rate) -> None:
+        """A search of one statement after the other."""
+        while rate.wanted:
+            root = self.open(next(statements))
             states = [root]
             for opening in OPENING:
                 states += self.step(root, opening)
@@ -310,12 +315,11 @@ class Pipe:
                     states += self.step(state, tactic)
                     rate.step()
             self.ask("forget", states=states)
-        rate.out_of_work()
 
 
-def _bare_throughput(pipes: list[Pipe], passes: int) -> float:
-    """Steps per second, of the statements so many times over, the two taking turns at them."""
-    statements, rate = deque(STATEMENTS * passes), _Rate()
+def _bare_throughput(pipes: list[Pipe], steps: int) -> float:
+    """Steps per second, over so many steps, of processes that take turns at the statements."""
+    statements, rate = itertools.cycle(STATEMENTS), _Rate(steps)
     threads = [threading.Thread(target=pipe.work, args=(statements, rate)) for pipe in pipes]
     for thread in threads:
         thread.start()
@@ -459,15 +463,15 @@ async def _expanded(
     return steps
 
 
-async def _throughput(server: _Served, passes: int) -> float:
+async def _throughput(server: _Served, steps: int) -> float:
     """The same statements, by searches that take turns at them."""
     from leanfleet.roles.lean import connect
 
-    statements = deque(STATEMENTS * passes)
+    statements, rate = itertools.cycle(STATEMENTS), _Rate(steps)
 
-    async def search(rate: _Rate) -> None:
-        while statements:
-            root = await lean.open(Theorem("b", statements.popleft()))
+    async def search() -> None:
+        while rate.wanted:
+            root = await lean.open(Theorem("b", next(statements)))
             states = [root]
             for step in await _expanded(lean, root, OPENING):
                 rate.step()
@@ -478,9 +482,7 @@ async def _throughput(server: _Served, passes: int) -> float:
                     rate.step()
                     opened += () if isinstance(step, LeanError) else step.groups
             await lean.forget(opened)
-        rate.out_of_work()
 
     async with connect(server.endpoint, server.keys) as lean:
-        rate = _Rate()
-        await asyncio.gather(*(search(rate) for _ in range(SEARCHES)))
+        await asyncio.gather(*(search() for _ in range(SEARCHES)))
         return rate.per_second
