@@ -4,13 +4,13 @@ The peer is the same Lean process on two pipes, asked in a blocking loop: no ser
 asyncio, no typed values. Cases: start to ready (beside the limit of 3 s); through `leanfleet lean
 serve` and authenticated sockets, the tactics of one expansion, asked together as a search asks
 them, and one tactic at a time; steps per second of two processes, where the server's client runs
-many searches at once, both at the same work, which does not run out. What the
-server adds is the time outside Lean, by Lean's own clock.
+many searches at once, both at the same work, which does not run out. What the server adds is the
+time outside Lean, by Lean's own clock.
 
 Two processes take two cores; on a machine that has no third one, server and client take their time
-from Lean. So the rates are measured twice more: of one process, which leaves a core to them, and, where
-the system can pin processes, of two on one core with server and client on another. What is lost then
-is Lean's waiting, and not a core.
+from Lean. So the rates are measured twice more: of one process, which leaves a core to them, and,
+where the system can pin processes, of two on one core with server and client on another. What is lost
+then is Lean's waiting, and not a core.
 
 What a step asked alone costs more is set beside the least that any process behind authenticated sockets
 costs: bare ones that echo, asked as seldom, each time when Lean has just worked. Sockets and an

@@ -237,6 +237,8 @@ class LeanProcess:
 
     def _drop(self, result: object) -> None:
         """Frees the states of a step whose asker is gone."""
+        if isinstance(result, ProcessGone):
+            return
         if isinstance(result, BaseException):
             log.error("abandoned work on a Lean process failed", exc_info=result)
             return
